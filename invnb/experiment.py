@@ -1,0 +1,182 @@
+"""The experiment behind Table 1 of Moskalev et al.: train a kind of model, measure its invariance.
+
+The kinds are WT (weight-tying), DA (data augmentation) and IR (data augmentation and the logit
+invariance error as regulariser); an import path names a network of one's own, which is trained
+like DA, or taken as it is when it comes with a checkpoint.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from invnb import metrics, saliency
+from invnb.cache import train_or_load
+from invnb.groups import CyclicGroup
+from invnb.loading import from_import_path
+from invnb.models import MLP, TiedMLP
+from invnb.provenance import code_hash
+from invnb.training import Schedule, Trained, train
+from invnb.transforming import Split, Splits
+
+SOURCE_MODELS = ("WT", "DA", "IR")
+# Poses of the validation and the test images; training draws come from the networks' own seeds.
+VALIDATION_POSES, TEST_POSES = 1, 2
+# What a trained network depends on; the data enter by their checksum.
+TRAINING_CODE = ("invnb.groups", "invnb.models", "invnb.training", "invnb.transforming")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Data, sizes and schedule that all kinds of models share.
+
+    Attributes:
+        splits: upright images, on the device to work on.
+        checksum: of the data set that the splits were cut from.
+        hidden: units of each hidden layer.
+        layers: hidden layers.
+        schedule: of training; its nu is 0 and set for IR alone.
+        saliency_images: how many test images SI is measured on; LI and DI are on all.
+
+    """
+
+    splits: Splits
+    checksum: str
+    hidden: int
+    layers: int
+    schedule: Schedule
+    saliency_images: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are, and the work is done."""
+        return self.splits.train.images.device
+
+    def factory(self, model: str, group: CyclicGroup) -> Callable[[], nn.Module]:
+        """Return what makes an untrained network of this kind (or the one with its checkpoint)."""
+        size, sizes = (
+            self.splits.train.images.shape[-1],
+            dict(hidden=self.hidden, layers=self.layers),
+        )
+        if model == "WT":
+            return lambda: TiedMLP(group, size, **sizes)
+        if model in SOURCE_MODELS:
+            return lambda: MLP(size, **sizes)
+        return from_import_path(model)
+
+    def train(
+        self,
+        model: str,
+        group: CyclicGroup,
+        seeds: Sequence[int],
+        *,
+        nu: float = 0.0,
+        epochs: int | None = None,
+    ) -> list[Trained]:
+        """Train one network per seed, or load those that were trained before with equal settings.
+
+        Args:
+            model: WT, DA, IR or an import path.
+            group: to augment with, to tie over (WT), to regularise over (IR).
+            seeds: one network each.
+            nu: weight of the regulariser.
+            epochs: instead of the schedule's.
+
+        """
+        factory = self.factory(model, group)
+        if "@" in model:  # a network that comes trained
+            return [Trained(seed, factory().state_dict(), 0, 0, 0.0) for seed in seeds]
+        schedule = replace(self.schedule, nu=nu, epochs=epochs or self.schedule.epochs)
+        key = {
+            "model": model if model == "WT" or model not in SOURCE_MODELS else "MLP",
+            "model_code": None if model in SOURCE_MODELS else _source(factory),
+            "sizes": [self.hidden, self.layers],
+            "group": group.name,
+            "data": [self.checksum, len(self.splits.train.images), self.splits.mean],
+            "validation": len(self.splits.validation.images),
+            "schedule": asdict(schedule),
+            "code": code_hash(*TRAINING_CODE),
+            "platform": [torch.__version__, self.device.type],
+        }
+        return train_or_load(
+            key,
+            seeds,
+            lambda missing: train(
+                factory,
+                group,
+                self.splits.train,
+                self.validation(group),
+                schedule,
+                seeds=missing,
+                label=f"{group.name} {model}" + (f" ν={nu:g}" if nu else ""),
+            ),
+        )
+
+    def network(self, model: str, group: CyclicGroup, trained: Trained) -> nn.Module:
+        """Return the trained network, in evaluation mode, on the device."""
+        network = self.factory(model, group)().to(self.device)
+        network.load_state_dict(trained.state)
+        return network.eval().requires_grad_(False)
+
+    def validation(self, group: CyclicGroup) -> Split:
+        """Return the validation images in their fixed poses."""
+        return _posed(self.splits.validation, group, VALIDATION_POSES)
+
+    def test(self, group: CyclicGroup) -> Split:
+        """Return the test images in their fixed poses."""
+        return _posed(self.splits.test, group, TEST_POSES)
+
+    def measure(self, network: nn.Module, split: Split, group: CyclicGroup) -> dict[str, float]:
+        """Return accuracy, LI, DI, SI and the share of orbits with one prediction.
+
+        All are means over the images; LI, DI and SI over the orbit without the identity too.
+
+        """
+        logits = metrics.orbit_logits(network, split.images, group)  # (B, G, K)
+        some = split.first(self.saliency_images)
+        similarity = orbit_similarity(network, some, group)
+        return {
+            "accuracy": (logits[:, 0].argmax(-1) == split.labels).double().mean().item(),
+            "LI": metrics.orbit_mean(metrics.logit_invariance(logits)).double().mean().item(),
+            "DI": metrics.orbit_mean(metrics.distribution_invariance(logits))
+            .double()
+            .mean()
+            .item(),
+            "SI": metrics.orbit_mean(similarity).double().mean().item(),
+            "same_prediction": metrics.same_prediction(logits).double().mean().item(),
+        }
+
+
+def orbit_similarity(
+    network: nn.Module, split: Split, group: CyclicGroup, chunk: int = 500, **recipe: float
+) -> Tensor:
+    """Return SI per image and element `[B, G]`, a chunk of images at a time.
+
+    Args:
+        network: maps `[B, H, W]` to logits `[B, K]`.
+        split: images and the labels whose logits are attributed.
+        group: whose orbit to take.
+        chunk: images at a time.
+        recipe: passed on to `invnb.saliency.realigned_maps`.
+
+    """
+    return torch.cat(
+        [
+            saliency.saliency_similarity(saliency.realigned_maps(network, x, y, group, **recipe))
+            for x, y in zip(split.images.split(chunk), split.labels.split(chunk), strict=True)
+        ]
+    )
+
+
+@cache
+def _posed(split: Split, group: CyclicGroup, seed: int) -> Split:
+    return split.transformed(group, seed)
+
+
+def _source(factory: Callable[[], nn.Module]) -> str:
+    """Return the text of the file that a factory of the user's is defined in."""
+    return Path(inspect.getfile(inspect.unwrap(factory))).read_text(encoding="utf-8")

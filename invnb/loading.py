@@ -1,0 +1,75 @@
+"""One's own network by name: an import path, with an optional checkpoint."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from invnb.errors import InvnbError
+
+
+def from_import_path(path: str) -> Callable[[], nn.Module]:
+    """Return the factory that `path` names, checked by a call.
+
+    Args:
+        path: `package.module:factory`, or `package.module:factory@checkpoint.pt`; the factory
+            takes no arguments and returns a network that maps `[B, H, W]` to logits `[B, K]`;
+            the checkpoint is a state dict, or a dict with one under `state_dict`.
+
+    Raises:
+        InvnbError: when module, factory or checkpoint cannot be used, naming which and why.
+
+    """
+    target, _, checkpoint = path.partition("@")
+    module_name, _, factory_name = target.partition(":")
+    if not (module_name and factory_name):
+        raise InvnbError(f"model {path!r} is neither a known name nor package.module:factory")
+    try:
+        factory = getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError) as error:
+        raise InvnbError(f"model {path!r} cannot be imported: {error}") from error
+    if not callable(factory) or not isinstance(network := factory(), nn.Module):
+        raise InvnbError(f"model {path!r}: {factory_name} must return a torch.nn.Module")
+    if not checkpoint:
+        return factory
+    state = _read_checkpoint(Path(checkpoint))
+    _check_state(network, state, path)
+
+    def load() -> nn.Module:
+        network = factory()
+        network.load_state_dict(state)
+        return network
+
+    return load
+
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise InvnbError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
+    except Exception as error:  # torch raises pickle's own errors for anything but tensors
+        raise InvnbError(f"checkpoint {str(path)!r} holds more than tensors: {error}") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InvnbError(f"checkpoint {str(path)!r} is not a state dict (names to tensors)")
+    return state
+
+
+def _check_state(network: nn.Module, state: dict[str, Tensor], path: str) -> None:
+    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in state.items()}
+    wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+    if wrong:
+        k = wrong[0]
+        raise InvnbError(
+            f"model {path!r}: the checkpoint does not fit at {len(wrong)} name(s), first {k!r}: "
+            f"the network has {wanted.get(k, 'none')}, the checkpoint {found.get(k, 'none')}"
+        )
+
+
+def short_name(model: str) -> str:
+    """Return what measurements call a model: the name itself, or the factory of an import path."""
+    return model.partition("@")[0].rpartition(":")[2]
