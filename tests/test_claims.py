@@ -1,0 +1,403 @@
+"""Claims: the files that hold them, the verdicts on them, the ledger that shows them."""
+
+import itertools
+import math
+
+import pytest
+import yaml
+
+from invnb.claims import VERDICTS, judge, load, verdict
+from invnb.criteria import STATES
+from invnb.errors import InvnbError
+from invnb.ledger import ledger, published_text
+from invnb.measurements import measurement
+
+GROUPS, MODELS, COLUMNS = ("R4", "T3"), ("WT", "DA", "IR"), ("accuracy", "LI", "DI", "SI")
+GI = "genuine-invariance"
+TABLE_1 = {  # accuracy in %, LI, DI, SI, as the paper prints them
+    "R4.WT": ((94.6, 0.1), (0.00, 0.0), (0.0, 0.0), (1.00, 0.00)),
+    "R4.DA": ((94.0, 0.5), (98.6, 5.4), (0.3, 0.1), (0.17, 0.04)),
+    "R4.IR": ((87.9, 0.8), (0.02, 0.0), (0.0, 0.0), (0.95, 0.03)),
+    "T3.WT": ((96.6, 0.1), (0.0, 0.0), (0.0, 0.0), (1.00, 0.0)),
+    "T3.DA": ((96.2, 0.2), (50.8, 6.8), (0.1, 0.0), (0.57, 0.08)),
+    "T3.IR": ((93.1, 0.1), (0.01, 0.0), (0.0, 0.0), (0.95, 0.07)),
+}
+
+FILE = {
+    "source": {"short": "A. Author (2020)", "title": "A title", "citation": "author2020"},
+    "settings": {"hidden": 128},
+    "seeds": 4,
+    "data": ["MNIST"],
+    "claims": [
+        {
+            "id": "X-1",
+            "place": "section 1",
+            "statement": "It is so.",
+            "published": {"value": 0.9, "sd": 0.01, "n": 4, "unit": "fraction"},
+            "criterion": [{"within": "m.accuracy", "margin": 0.05}, "m.LI <= 1"],
+        }
+    ],
+}
+NEARLY = [-0.001, 0.0, 0.0, 0.001]
+
+
+def write(folder, name="some-notebook", claim=None, **changes):
+    """Write a claims file: `FILE` with changes to its top, and to its one claim."""
+    entry = FILE["claims"][0] | (claim or {})
+    content = FILE | {"claims": [entry]} | changes
+    (folder / f"{name}.yml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return folder
+
+
+def measured(accuracy=0.9, li=0.5, seeds=(0, 1, 2, 3), steps=6000, **others):
+    """Return measurements with values that hardly differ between seeds."""
+    extent = dict(seeds=seeds, steps=[steps] * len(seeds), steps_source=6000)
+    rows = {"m.accuracy": accuracy, "m.LI": li}
+    return {
+        name: measurement(name, [v + e for _, e in zip(seeds, NEARLY, strict=False)],
+                          unit="1", **extent)
+        for name, v in rows.items()
+    } | others  # fmt: skip
+
+
+def judged(folder, measurements, data="MNIST", **parameters):
+    parameters = {"hidden": 128} | parameters
+    return judge(load(folder=folder), measurements, parameters, data)["X-1"]
+
+
+def test_every_claim_of_the_source_is_there_once():
+    table = [f"GI-T1-{g}-{m}-{c}" for g, m, c in itertools.product(GROUPS, MODELS, COLUMNS)]
+    expected = table + [f"GI-{k:02}" for k in range(1, 19)]
+    assert len(expected) == 42
+    assert [claim.id for claim in load(GI)] == expected
+
+
+def test_table_1_is_the_papers():
+    claims = {claim.id: claim for claim in load(GI)}
+    for row, published in TABLE_1.items():
+        for column, (value, sd) in zip(COLUMNS, published, strict=True):
+            claim = claims[f"GI-T1-{row.replace('.', '-')}-{column}"]
+            scale = 100 if column == "accuracy" else 1
+            assert claim.published["value"] == pytest.approx(value / scale)
+            assert claim.published["sd"] == pytest.approx(sd / scale)
+            assert claim.published["n"] == 4
+            assert claim.metrics == (f"{row}.{column}",)
+            assert claim.by_construction == (row.endswith("WT") and column != "accuracy")
+
+
+def test_what_this_notebook_measures_is_named_as_it_records_it():
+    known = {f"{g}.{m}.{c}" for g, m, c in itertools.product(GROUPS, MODELS, COLUMNS)}
+    known |= {
+        f"{g}.DA.{c}" for g in GROUPS for c in ("same_prediction", "DI_shifted", "LI_shifted")
+    }
+    ids = {"GI-01", "GI-02", "GI-03", "GI-13", "GI-15", "GI-18"}
+    for claim in load(GI):
+        if claim.id in ids or claim.id.startswith("GI-T1"):
+            assert set(claim.metrics) <= known, claim.id
+
+
+def test_the_papers_own_table_reproduces_the_claims_that_it_states():
+    # four seeds with the published means, and a tenth of the published spread
+    wiggle = [-math.sqrt(1.5), 0.0, 0.0, math.sqrt(1.5)]
+    extent = dict(seeds=range(4), steps=[6000] * 4, steps_source=6000)
+    measurements = {
+        f"{row}.{column}": measurement(
+            "x",
+            [(value + 0.1 * sd * w) / (100 if column == "accuracy" else 1) for w in wiggle],
+            unit="1",
+            **extent,
+        )
+        for row, published in TABLE_1.items()
+        for column, (value, sd) in zip(COLUMNS, published, strict=True)
+    }
+    claims = load(GI)
+    verdicts = judge(claims, measurements, claims[0].settings, "MNIST")
+    for claim in ("GI-01", "GI-02", "GI-03", "GI-05", "GI-13"):
+        assert verdicts[claim]["verdict"] == "reproduced", verdicts[claim]["reason"]
+    # The published spread of these four makes an interval that is wider than the margin by itself.
+    wide = {"GI-T1-R4-IR-accuracy", "GI-T1-R4-DA-DI", "GI-T1-T3-DA-SI", "GI-T1-T3-IR-SI"}
+    for claim in claims[:24]:
+        expected = "inconclusive" if claim.id in wide else "reproduced"
+        assert verdicts[claim.id]["verdict"] == expected, verdicts[claim.id]["reason"]
+
+
+def test_claims_without_their_measurements_are_not_run():
+    verdicts = judge(load(GI), {}, {}, "MNIST")
+    assert {v["verdict"] for v in verdicts.values()} == {"not run"}
+    assert verdicts["GI-04"]["reason"] == "no measurement R4.DA.orbit_over_class_spread"
+
+
+def test_load_of_one_notebook_and_of_all(tmp_path):
+    write(tmp_path, "b", {"id": "B-1"})
+    write(tmp_path, "a", {"id": "A-1"})
+    assert [claim.id for claim in load(folder=tmp_path)] == ["A-1", "B-1"]
+    (claim,) = load("b", tmp_path)
+    assert (claim.notebook, claim.source, claim.on) == ("b", "A. Author (2020)", ("MNIST",))
+    assert claim.metrics == ("m.accuracy", "m.LI")
+    assert claim.criterion_text == "m.accuracy - published within ± 0.05; m.LI <= 1"
+    assert load("without-claims", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"claim": {"critereon": []}}, "claim X-1: unknown key 'critereon'.*allowed: .*criterion"),
+        ({"claim": {True: []}}, "claim X-1: unknown key 'True'"),
+        ({"claim": {"criterion": []}}, "claim X-1: criterion must be a list"),
+        ({"claim": {"criterion": "m.LI < 1"}}, "claim X-1: criterion must be a list"),
+        ({"claim": {"criterion": ["m.LI <"]}}, "claim X-1, condition 'm.LI <': it cannot be read"),
+        ({"claim": {"criterion": [{"near": "m"}]}}, "claim X-1, condition .*none of"),
+        ({"claim": {"published": {"value": 1}}}, "claim X-1, published: missing key 'n'"),
+        ({"claim": {"published": None}}, "claim X-1, condition .*published value"),
+        ({"source": {"short": "A"}}, "source: missing key 'citation'"),
+        ({"extra": 1}, "unknown key 'extra'"),
+        ({"claims": [{"id": "X-1"}]}, "claim X-1: missing key"),
+        ({"claims": ["X-1"]}, "must be a mapping"),
+        ({"claims": FILE["claims"] * 2}, "claim X-1 is there already"),
+    ],
+)
+def test_a_fault_in_a_file_is_named(tmp_path, change, words):
+    with pytest.raises(InvnbError, match=r"some-notebook\.yml.*" + words):
+        load(folder=write(tmp_path, **change))
+
+
+def test_an_id_must_be_unique_over_all_files(tmp_path):
+    write(tmp_path, "b")
+    with pytest.raises(InvnbError, match=r"b\.yml: claim X-1 is there already"):
+        load("a", folder=write(tmp_path, "a"))
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1", ""])
+def test_a_file_that_is_no_yaml_mapping_is_named(tmp_path, content):
+    (tmp_path / "a.yml").write_text(content)
+    with pytest.raises(InvnbError, match=r"a\.yml"):
+        load(folder=tmp_path)
+
+
+def test_the_hash_changes_with_all_that_decides_and_with_nothing_else(tmp_path):
+    def hashed(**change):
+        return load(folder=write(tmp_path, **change))[0].criterion_hash
+
+    looser = [{"within": "m.accuracy", "margin": 0.06}, "m.LI <= 1"]
+    published = FILE["claims"][0]["published"] | {"sd": 0.02}
+    hashes = {
+        hashed(),
+        hashed(claim={"criterion": looser}),
+        hashed(claim={"published": published}),
+        hashed(claim={"data": ["CIFAR-10"]}),
+        hashed(settings={"hidden": 64}),
+        hashed(seeds=5),
+    }
+    assert len(hashes) == 6
+    assert hashed(claim={"statement": "Put otherwise.", "place": "section 2"}) == hashed()
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["holds"], "reproduced"),
+        (["contradicted"], "not reproduced"),
+        (["undecided"], "inconclusive"),
+        (["holds", "holds", "holds"], "reproduced"),
+        (["holds", "contradicted", "holds"], "partly"),
+        (["holds", "undecided", "contradicted"], "partly"),
+        (["holds", "undecided", "holds"], "inconclusive"),
+        (["contradicted", "holds"], "not reproduced"),
+        (["contradicted", "undecided"], "not reproduced"),
+        (["undecided", "contradicted"], "inconclusive"),
+        (["undecided", "holds"], "inconclusive"),
+    ],
+)
+def test_verdict_by_the_states_of_the_conditions(states, expected):
+    assert verdict(states) == expected
+
+
+def test_verdict_does_not_depend_on_the_order_of_the_other_conditions():
+    for main in STATES:
+        for others in itertools.product(STATES, repeat=3):
+            found = {verdict([main, *order]) for order in itertools.permutations(others)}
+            assert len(found) == 1
+            assert found < set(VERDICTS[:-1])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "reason"),
+    [
+        ({}, "reproduced", None),
+        ({"li": 2.0}, "partly", "contradicted: m.LI <= 1, with m.LI = 2.0000 [1.9987, 2.0013]"),
+        ({"accuracy": 0.7}, "not reproduced", "contradicted: m.accuracy - published"),
+        ({"accuracy": 0.7, "li": 2.0}, "not reproduced", "m.LI <= 1"),
+        ({"li": 1.0}, "inconclusive", "undecided: m.LI <= 1"),
+        ({"accuracy": 0.95, "li": 2.0}, "inconclusive", "undecided: m.accuracy - published"),
+    ],
+)
+def test_a_verdict_and_its_reason(tmp_path, values, expected, reason):
+    found = judged(write(tmp_path), measured(**values))
+    assert found["verdict"] == expected
+    assert found["reason"] is None if reason is None else reason in found["reason"]
+
+
+def test_a_verdict_holds_what_it_rests_on(tmp_path):
+    measurements = measured()
+    found = judged(write(tmp_path), measurements)
+    (claim,) = load(folder=tmp_path)
+    keys = ("mean", "sd", "ci95", "n", "unit")
+    assert found["published"] == FILE["claims"][0]["published"]
+    assert found["measured"] == {
+        name: {key: measurements[name][key] for key in keys} for name in ("m.accuracy", "m.LI")
+    }
+    assert found["criterion"] == claim.criterion_text
+    assert found["criterion_hash"] == claim.criterion_hash
+    assert (found["on"], found["by_construction"]) == ("MNIST", False)
+    assert found["conditions"][1] == {
+        "text": "m.LI <= 1",
+        "state": "holds",
+        "subject": "m.LI",
+        "estimate": pytest.approx(0.5),
+        "ci95": pytest.approx(measurements["m.LI"]["ci95"]),
+        "reason": None,
+    }
+
+
+def absent(reason):
+    return measurement("m.LI", None, unit="1", reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("measurements", "context", "reason"),
+    [
+        ({}, {}, "no measurement m.accuracy"),
+        (measured() | {"m.LI": absent("left out")}, {}, "no measurement m.LI (left out)"),
+        (measured(), {"data": "embedded digits"}, "measured on embedded digits, source MNIST"),
+        (measured(), {"data": None}, "measured on unknown data, source MNIST"),
+        (measured(steps=300), {}, "undertrained, 300 of 6000 steps"),
+        (measured(steps=300), {"hidden": 64}, "undertrained, 300 of 6000 steps"),
+        (measured(), {"hidden": 64}, "settings differ (hidden 64, source 128)"),
+        (measured(seeds=(0, 1)), {}, "2 of 4 seeds"),
+        (measured(seeds=(0,)), {}, "1 of 4 seeds"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_not_run_and_says_why(tmp_path, measurements, context, reason):
+    found = judged(write(tmp_path), measurements, **context)
+    assert (found["verdict"], found["reason"], found["conditions"]) == ("not run", reason, [])
+    assert found["measured"].keys() == measurements.keys()  # shown all the same
+
+
+def test_all_settings_that_differ_are_named(tmp_path):
+    folder = write(tmp_path, settings={"hidden": 128, "layers": 5, "epochs": 300, "rate": 0.1})
+    found = judged(folder, measured(), hidden=64, layers=5, epochs=400)
+    assert found["reason"] == (
+        "settings differ (hidden 64, source 128; epochs 400, source 300; rate unknown, source 0.1)"
+    )
+
+
+def test_more_seeds_and_more_steps_than_the_source_are_welcome(tmp_path):
+    more = {
+        name: measurement(name, [0.9] * 12, unit="1", seeds=range(12), steps=[9000] * 12,
+                          steps_source=6000)
+        for name in ("m.accuracy", "m.LI")
+    }  # fmt: skip
+    assert judged(write(tmp_path), more)["verdict"] == "reproduced"
+
+
+def test_models_are_paired_over_the_seeds_that_all_have(tmp_path):
+    folder = write(tmp_path, claim={"criterion": ["a < b"]})
+    a = measurement("a", [1.0, 2.0, 3.0, 4.0, 9.0], unit="1", seeds=[0, 1, 2, 3, 7])
+    b = measurement("b", [5.1, 4.2, 3.0, 2.0, 0.0], unit="1", seeds=[3, 2, 1, 0, 8])
+    found = judged(folder, {"a": a, "b": b})
+    assert found["verdict"] == "reproduced"
+    assert found["conditions"][0]["estimate"] == pytest.approx((-1.0 - 1.0 - 1.2 - 1.1) / 4)
+
+
+def test_seeds_without_a_value_do_not_count(tmp_path):
+    folder = write(tmp_path, claim={"criterion": ["a < 9"]})
+    a = measurement("a", [1.0, None, 3.0, 4.0], unit="1", seeds=range(4), reason="1 diverged")
+    assert judged(folder, {"a": a})["reason"] == "3 of 4 seeds; a: 1 diverged"
+
+
+def test_a_value_without_seeds_stands_beside_each_seed(tmp_path):
+    folder = write(tmp_path, claim={"criterion": ["a - b <= 1"]})
+    a = measurement("a", [1.0, 1.1, 1.2, 1.1], unit="1", seeds=range(4))
+    b = measurement("b", 0.5, unit="1")
+    assert judged(folder, {"a": a, "b": b})["conditions"][0]["estimate"] == pytest.approx(0.6)
+    assert judged(write(tmp_path, claim={"criterion": ["b < 1"]}), {"b": b})["reason"] == (
+        "1 of 4 seeds"
+    )
+
+
+def test_a_curve_is_judged_at_a_point_that_it_has(tmp_path):
+    axis = {"name": "beta", "values": [0, 0.1]}
+    rows = [[1.0, 3.0], [1.1, 3.2], [1.2, 3.6], [1.0, 3.1]]
+    curve = measurement("d", rows, unit="1", seeds=range(4), axis=axis)
+
+    def found(criterion):
+        return judged(write(tmp_path, claim={"criterion": [criterion]}), {"d": curve})
+
+    assert found("d[0.1] / d[0] >= 2")["verdict"] == "reproduced"
+    assert found("d[0.2] / d[0] >= 2")["reason"] == "no measurement d[0.2]"
+    assert found("d >= 2")["reason"] == "no measurement d"
+
+
+def result(claims, measurements, parameters=None, data="MNIST"):
+    """Return as much of a result as the ledger reads."""
+    verdicts = judge(claims, measurements, parameters or {"hidden": 128}, data)
+    return {"some-notebook": {"measurements": measurements, "claims": verdicts}}
+
+
+def test_ledger_without_any_run(tmp_path):
+    claims = load(folder=write(tmp_path))
+    assert ledger({}, {}, claims) == [
+        {
+            "id": "X-1",
+            "notebook": "some-notebook",
+            "source": "A. Author (2020)",
+            "place": "section 1",
+            "statement": "It is so.",
+            "published": "0.9 ± 0.01 (n = 4)",
+            "reference": "–",
+            "this_run": "–",
+            "verdict": "not run",
+            "reason": "no run of this notebook",
+            "on": "MNIST",
+            "reference_verdict": "not run",
+            "reference_reason": "no run of this notebook",
+            "criterion": "m.accuracy - published within ± 0.05; m.LI <= 1",
+            "by_construction": False,
+            "criterion_changed": False,
+        }
+    ]
+
+
+def test_ledger_with_a_reference_and_a_short_run(tmp_path):
+    claims = load(folder=write(tmp_path))
+    reference, this = result(claims, measured()), result(claims, measured(steps=300))
+    (row,) = ledger(reference, this, claims)
+    assert (row["verdict"], row["reason"]) == ("not run", "undertrained, 300 of 6000 steps")
+    assert (row["reference_verdict"], row["reference_reason"]) == ("reproduced", "")
+    assert row["reference"].startswith("m.accuracy - published = ")
+    assert row["this_run"] == "–"
+    (row,) = ledger(reference, {}, claims)
+    assert (row["verdict"], row["this_run"]) == ("reproduced", "–")
+
+
+def test_ledger_shows_the_one_measurement_even_where_it_cannot_be_judged(tmp_path):
+    claims = load(folder=write(tmp_path, claim={"criterion": ["m.accuracy > 0.8"]}))
+    (row,) = ledger({}, result(claims, measured(), data="embedded digits"), claims)
+    assert row["this_run"] == "0.9000 ± 0.0008 (n = 4)"
+    assert (row["verdict"], row["on"]) == ("not run", "embedded digits")
+
+
+def test_ledger_marks_verdicts_by_an_older_criterion_and_claims_newer_than_the_run(tmp_path):
+    old = load(folder=write(tmp_path, claim={"criterion": ["m.accuracy > 0.8"]}))
+    this = result(old, measured())
+    new = load(folder=write(tmp_path, claim={"criterion": ["m.accuracy > 0.7"]}))
+    (row,) = ledger({}, this, new)
+    assert (row["criterion_changed"], row["criterion"]) == (True, "m.accuracy > 0.8")
+    newer = load(folder=write(tmp_path, claim={"id": "X-2"}))
+    assert ledger({}, this, newer)[0]["reason"] == "the claim is newer than the run"
+
+
+def test_published_text_has_the_sources_digits():
+    assert published_text(None) == "–"
+    assert published_text({"value": 98.6, "sd": 5.4, "n": 4, "unit": "1"}) == "98.6 ± 5.4 (n = 4)"
+    assert published_text({"value": 0.989, "sd": None, "n": None, "unit": "1"}) == "0.989"
