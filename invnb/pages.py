@@ -1,0 +1,203 @@
+"""The generated parts of the book: which run it shows, claims ledger, count of verdicts, status.
+
+Each is a table in MyST Markdown that a page of `book/` includes, so that prose stays prose.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from invnb import paths, provenance
+from invnb.ledger import NOTHING, Run, ledger
+
+BADGES = {
+    "reproduced": "success",
+    "partly": "warning",
+    "not reproduced": "danger",
+    "inconclusive": "info",
+    "not run": "muted-line",
+}
+REFERENCE = "reference"  # name of the run that is kept with the code
+EMBEDDED = "embedded"  # origin of data that stand in for the source's
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|#])")
+
+
+def write(folder: Path, name: str, reference: Run, this: Run) -> None:
+    """Write the parts for the run `name` into `folder`.
+
+    Args:
+        folder: made by this function.
+        name: name of the run that the book shows.
+        reference: chapters of the reference run, empty where there is none.
+        this: chapters of the run `name`.
+
+    """
+    folder.mkdir(parents=True)
+    rows = ledger(reference, this)
+    beside = {} if name == REFERENCE else this  # a column would only repeat the reference run's
+    parts = {
+        "run.md": _which_run(name, this),
+        "verdicts.md": _verdicts(rows, beside),
+        "ledger.md": _ledger(rows, beside),
+        "status.md": _status(name, reference, this),
+        "claims.json": json.dumps(rows, indent=1, ensure_ascii=False),
+    }
+    for file, text in parts.items():
+        (folder / file).write_text(text + "\n", encoding="utf-8")
+    with (folder / "claims.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+
+
+def escape(text: object) -> str:
+    """Return `text` as Markdown that shows it letter by letter, on one line."""
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _which_run(name: str, this: Run) -> str:
+    """Return a note that says which run the book shows, chapter by chapter."""
+    lines = [f":::{{admonition}} This copy shows the run `{name}`", ":class: note", ""]
+    for notebook, chapter in this.items():
+        if chapter["status"] != "complete":
+            lines.append(f"- {notebook}: failed in this run; the reference run's chapter is shown")
+            continue
+        data = [piece["data"] or {} for piece in chapter["runs"].values()]
+        line = f"- [](../notebooks/{notebook}.ipynb): profile `{chapter['profile']}`, "
+        line += escape(", ".join(sorted({_data(d) for d in data})))
+        if any(d.get("source") == EMBEDDED for d in data):
+            line += ". **Stand-in data: they show that the code runs, and judge no claim.**"
+        lines.append(line)
+    return "\n".join([*lines, ":::"])
+
+
+def badge(verdict: str) -> str:
+    """Return `verdict` as a coloured word."""
+    return f"{{bdg-{BADGES[verdict]}}}`{verdict}`"
+
+
+def _by_source(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    sources: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        sources.setdefault(row["source"], []).append(row)
+    return sources
+
+
+def _verdicts(rows: Sequence[Mapping[str, Any]], this: Run) -> str:
+    """Return how many claims of each source got which verdict, in the reference run and this."""
+    lines = ["| source | run | " + " | ".join(badge(v) for v in BADGES) + " |"]
+    lines += ["|---" * (2 + len(BADGES)) + "|"]
+    for source, claims in _by_source(rows).items():
+        runs = {"reference run": [c["reference_verdict"] for c in claims]}
+        if made := [c["verdict"] for c in claims if c["notebook"] in this]:
+            runs["this run"] = made
+        for run, verdicts in runs.items():
+            counts = (str(verdicts.count(v) or NOTHING) for v in BADGES)
+            lines.append(f"| {escape(source)} | {run} | " + " | ".join(counts) + " |")
+    return "\n".join(lines)
+
+
+def _ledger(rows: Sequence[Mapping[str, Any]], this: Run) -> str:
+    """Return the claims of each source as a table, one row a claim, linked to as `#gi-01`."""
+    head = ["claim", "published", "reference run", *(["this run"] if this else [])]
+    lines = []
+    for source, claims in _by_source(rows).items():
+        lines += [f"## {escape(source)}", "", ":::{list-table}", ":header-rows: 1"]
+        lines += [":class: ledger", "", *_row(head)]
+        for claim in claims:
+            cells = [_claim(claim), escape(claim["published"]), _outcome(claim, "reference")]
+            if claim["notebook"] in this:
+                cells.append(_outcome(claim, "this_run"))
+            elif this:
+                cells.append(NOTHING)
+            lines += _row(cells)
+        lines += [":::", ""]
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> list[str]:
+    """Return a row of a list-table; a cell of several paragraphs keeps them."""
+    indented = [cell.replace("\n", "\n    ") for cell in cells]
+    return [f"{'  ' if i else '* '}- {cell}" for i, cell in enumerate(indented)]
+
+
+def _claim(claim: Mapping[str, Any]) -> str:
+    """Return what is claimed, where, and how it is judged."""
+    notes = ["*By construction.*"] if claim["by_construction"] else []
+    notes += ["*The criterion has changed since this run.*"] if claim["criterion_changed"] else []
+    return "\n\n".join(
+        [
+            f"[**{claim['id']}**]{{#{claim['id']}}} {claim['statement']}",
+            " ".join([f"Source: {escape(claim['place'])}.", *notes]),
+            "\\\n".join(f"``{c}``" for c in claim["criterion"].split("; ")),
+        ]
+    )
+
+
+def _outcome(claim: Mapping[str, Any], run: str) -> str:
+    """Return the value, verdict and reason of a claim in the reference run or in this run."""
+    prefix = "reference_" if run == "reference" else ""
+    verdict, reason = claim[f"{prefix}verdict"], claim[f"{prefix}reason"]
+    return "\n\n".join(filter(None, [escape(claim[run]), badge(verdict), escape(reason)]))
+
+
+def _status(name: str, reference: Run, this: Run) -> str:
+    """Return, for each chapter of the book, where its numbers came from."""
+    lines = []
+    for notebook in sorted({*reference, *this}):
+        shown = this.get(notebook) or reference.get(notebook)
+        lines += [f"## {notebook}", ""]
+        if shown["status"] != "complete":
+            lines += [f"Run `{name}` failed {_failure(shown['error'])}", ""]
+            shown = reference.get(notebook)
+        if shown:
+            lines += _origin(notebook, shown)
+    return "\n".join(lines)
+
+
+def _failure(error: Mapping[str, Any]) -> str:
+    """Return where and why a notebook stopped."""
+    where = (
+        f"in code cell {error['cell']} (``{error['source']}``)"
+        if error["cell"]
+        else "before its first cell"
+    )
+    return f"{where}: {escape(error['message'])}"
+
+
+def _origin(notebook: str, chapter: Mapping[str, Any]) -> list[str]:
+    """Return tables of a chapter's settings, and of the pieces that its numbers came from."""
+    kept, pieces = chapter["provenance"], chapter["runs"].values()
+    packages = sorted({p for piece in pieces for p in piece["packages"].items()})
+    facts = {
+        "run": f"`{chapter['run']}`",
+        "profile": f"`{chapter['profile']}`",
+        "state": "**stale**: the code has changed since" if stale(notebook, chapter) else "current",
+        "parameters": ", ".join(f"`{k} = {v!r}`" for k, v in kept["parameters"].items()),
+        "packages": escape(", ".join(f"{package} {version}" for package, version in packages)),
+        "content hash": f"`{kept['content_hash'][:12]}`",
+    }
+    lines = [":::{list-table}", ":stub-columns: 1", ""]
+    lines += [line for fact in facts.items() for line in _row(fact)]
+    lines += [":::", "", "| started | minutes | data | device | commit |", "|---" * 5 + "|"]
+    for piece in pieces:
+        cells = [piece["started"][:16].replace("T", " "), f"{piece['seconds'] / 60:.1f}"]
+        cells += [_data(piece["data"] or {}), piece["device"], piece["commit"] or "unknown"]
+        lines.append("| " + " | ".join(map(escape, cells)) + " |")
+    return [*lines, ""]
+
+
+def stale(notebook: str, chapter: Mapping[str, Any]) -> bool:
+    """Return whether the notebook or its code has changed since `chapter` was computed."""
+    kept, source = chapter["provenance"], paths.NOTEBOOKS / f"{notebook}.ipynb"
+    if not source.exists():
+        return True
+    return provenance.content_hash(source, kept["parameters"]) != kept["content_hash"]
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    """Return name and origin of a data set."""
+    return f"{data.get('name', 'unknown data')} ({data.get('source', 'unknown origin')})"
