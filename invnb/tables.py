@@ -1,0 +1,35 @@
+"""Tables of a chapter: Markdown, so that Jupyter and the book show them alike."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from IPython.display import Markdown
+
+from invnb.measurements import number
+
+
+def markdown_table(rows: Iterable[Mapping[str, Any]]) -> Markdown:
+    """Return rows of equal keys as a Markdown table; the keys are its head."""
+    rows = list(rows)
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([*row.values()] for row in rows)]
+    return Markdown("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines))
+
+
+def with_interval(measured: Mapping[str, Any] | None) -> str:
+    """Return a measurement as `mean [low, high] (n)`, the interval being the 95 % one.
+
+    Args:
+        measured: as in `invnb.measurements`; None where there is none.
+
+    """
+    if measured is None or measured["mean"] is None:
+        return "–"
+    if measured["ci95"] is None:
+        return f"{number(measured['mean'])} (n = {measured['n']})"
+    low, high = measured["ci95"]
+    mean, low, high = (number(x, (high - low) / 2) for x in (measured["mean"], low, high))
+    return f"{mean} [{low}, {high}] (n = {measured['n']})"
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
