@@ -5,20 +5,20 @@ invariance error as regulariser); an import path names a network of one's own, w
 like DA, or taken as it is when it comes with a checkpoint.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from pathlib import Path
+from hashlib import sha256
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from invnb import metrics, saliency
+from invnb import loading, metrics, saliency
 from invnb.cache import train_or_load
 from invnb.data import ImageData
-from invnb.groups import CyclicGroup
-from invnb.loading import from_import_path
+from invnb.errors import InvnbError
+from invnb.groups import R4, CyclicGroup
 from invnb.models import MLP, TiedMLP
 from invnb.provenance import code_hash
 from invnb.training import Schedule, Trained, train
@@ -69,7 +69,26 @@ class Experiment:
             return lambda: TiedMLP(group, size, **sizes)
         if model in SOURCE_MODELS:
             return lambda: MLP(size, **sizes)
-        return from_import_path(model)
+        return loading.from_import_path(model)
+
+    def check(self, model: str) -> None:
+        """Make the network once, untrained, and see that it fits the data.
+
+        Raises:
+            InvnbError: it cannot be made, or does not map `[B, H, W]` to a logit per class.
+
+        """
+        images, labels = self.splits.train.images[:2], self.splits.train.labels
+        network = self.factory(model, R4)().to(images).eval()
+        wanted = (len(images), int(labels.max()) + 1)
+        try:
+            found = tuple(network(images).shape)
+        except Exception as error:  # whatever a user's own code raises
+            raise InvnbError(
+                f"model {model!r} fails on images {list(images.shape)}: {error}"
+            ) from error
+        if found != wanted:
+            raise InvnbError(f"model {model!r} gives {found} for two images, not logits {wanted}")
 
     def train(
         self,
@@ -82,6 +101,8 @@ class Experiment:
     ) -> list[Trained]:
         """Train one network per seed, or load those that were trained before with equal settings.
 
+        An import path with a checkpoint gives that one network, untouched.
+
         Args:
             model: WT, DA, IR or an import path.
             group: to augment with, to tie over (WT), to regularise over (IR).
@@ -91,16 +112,17 @@ class Experiment:
 
         """
         factory = self.factory(model, group)
-        if "@" in model:  # a network that comes trained
-            return [Trained(seed, factory().state_dict(), 0, 0, 0.0) for seed in seeds]
-        schedule = replace(self.schedule, nu=nu, epochs=epochs or self.schedule.epochs)
+        if "@" in model:  # a network that comes trained is one network, whatever the seeds
+            return [Trained(seeds[0], factory().state_dict(), 0, 0, 0.0)]
+        splits = self.splits
+        schedule = replace(self.schedule, nu=float(nu), epochs=epochs or self.schedule.epochs)
         key = {
             "model": model if model == "WT" or model not in SOURCE_MODELS else "MLP",
-            "model_code": None if model in SOURCE_MODELS else _source(factory),
+            "model_code": None if model in SOURCE_MODELS else loading.source(model),
             "sizes": [self.hidden, self.layers],
             "group": group.name,
-            "data": [self.checksum, len(self.splits.train.images), self.splits.mean],
-            "validation": len(self.splits.validation.images),
+            "data": self.checksum,
+            "splits": _selection(splits.train, splits.validation),
             "schedule": asdict(schedule),
             "code": code_hash(*TRAINING_CODE),
             "platform": [torch.__version__, self.device.type],
@@ -111,7 +133,7 @@ class Experiment:
             lambda missing: train(
                 factory,
                 group,
-                self.splits.train,
+                splits.train,
                 self.validation(group),
                 schedule,
                 seeds=missing,
@@ -197,6 +219,7 @@ def _posed(split: Split, group: CyclicGroup, seed: int) -> Split:
     return split.transformed(group, seed)
 
 
-def _source(factory: Callable[[], nn.Module]) -> str:
-    """Return the text of the file that a factory of the user's is defined in."""
-    return Path(inspect.getfile(inspect.unwrap(factory))).read_text(encoding="utf-8")
+def _selection(*splits: Split) -> list[Any]:
+    """Return what tells which images of a data set are in the splits: sizes, and labels hashed."""
+    labels = torch.cat([split.labels for split in splits]).to("cpu", torch.uint8)
+    return [*(len(s.labels) for s in splits), sha256(labels.numpy().tobytes()).hexdigest()]

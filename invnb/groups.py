@@ -48,9 +48,10 @@ class CyclicGroup:
 
         Args:
             images: `[N, H, W]`.
-            ks: `[N]`, integers in 0..order-1.
+            ks: `[N]`, integers; only their values modulo the order matter.
 
         """
+        ks = ks % self.order
         out = torch.empty_like(images)
         for k in range(self.order):
             out[ks == k] = self.act(images[ks == k], k)

@@ -22,16 +22,22 @@ def from_import_path(path: str) -> Callable[[], nn.Module]:
         InvnbError: when module, factory or checkpoint cannot be used, naming which and why.
 
     """
-    target, _, checkpoint = path.partition("@")
+    target, at, checkpoint = path.partition("@")
     module_name, _, factory_name = target.partition(":")
-    if not (module_name and factory_name):
-        raise InvnbError(f"model {path!r} is neither a known name nor package.module:factory")
+    if not (module_name and factory_name and (checkpoint or not at)):
+        raise InvnbError(
+            f"model {path!r} is neither a known name nor package.module:factory[@checkpoint.pt]"
+        )
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:
         raise InvnbError(f"model {path!r} cannot be imported: {error}") from error
-    if not callable(factory) or not isinstance(network := factory(), nn.Module):
-        raise InvnbError(f"model {path!r}: {factory_name} must return a torch.nn.Module")
+    try:
+        network = factory()
+    except Exception as error:  # whatever a user's own code raises
+        raise InvnbError(f"model {path!r}: {factory_name}() fails: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise InvnbError(f"model {path!r}: {factory_name}() must return a torch.nn.Module")
     if not checkpoint:
         return factory
     state = _read_checkpoint(Path(checkpoint))
@@ -45,15 +51,26 @@ def from_import_path(path: str) -> Callable[[], nn.Module]:
     return load
 
 
+def source(path: str) -> str:
+    """Return the text of the file that an import path's module is defined in."""
+    module = importlib.import_module(path.partition(":")[0])
+    return Path(module.__file__).read_text(encoding="utf-8")
+
+
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise InvnbError(f"checkpoint {str(path)!r} cannot be read: {error}") from error
-    except Exception as error:  # torch raises pickle's own errors for anything but tensors
-        raise InvnbError(f"checkpoint {str(path)!r} holds more than tensors: {error}") from error
+    except OSError as error:
+        raise InvnbError(f"checkpoint {str(path)!r} cannot be read: {error.strerror}") from error
+    except Exception as error:  # torch has a type, and a page of advice, for each kind of damage
+        raise InvnbError(
+            f"checkpoint {str(path)!r} is damaged, or holds more than tensors: save the network's "
+            "state_dict() with torch.save"
+        ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
         raise InvnbError(f"checkpoint {str(path)!r} is not a state dict (names to tensors)")
     return state
 

@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from IPython.core.inputtransformer2 import TransformerManager
+
 from invnb import paths
 
 RECORDED_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "papermill")
@@ -45,7 +47,8 @@ def content_hash(notebook: Path, parameters: Mapping[str, Any]) -> str:
 
     """
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    as_python = TransformerManager().transform_cell  # a notebook may hold %magics
+    code = "\n".join(as_python("".join(c["source"])) for c in cells if c["cell_type"] == "code")
     digest = hashlib.sha256(_fingerprint(code).encode())
     digest.update(code_hash(*_closure(_imported(code))).encode())
     digest.update(json.dumps(parameters, sort_keys=True).encode())

@@ -49,9 +49,9 @@ def integrated_gradients(
         difference of their sum and f(x) - f(x0), meaningless with `absolute`.
 
     """
-    affine = getattr(network, "affine", lambda x: x)
-    rest = getattr(network, "after_affine", network)
-    if absolute:  # the absolute value does not commute with the affine map
+    if hasattr(network, "affine") and hasattr(network, "after_affine") and not absolute:
+        affine, rest = network.affine, network.after_affine
+    else:  # the absolute value does not commute with an affine map
         affine, rest = (lambda x: x), network
     images = images.detach().requires_grad_()
     start = torch.full_like(images, baseline)

@@ -82,7 +82,7 @@ def train(
     Every image of every batch meets a uniformly drawn group element. With `schedule.nu` > 0 the
     loss gains nu times the logit invariance error of equation 2, estimated with one other element
     of the orbit per image. Networks with dropout are trained one by one, because the masks of a
-    stack are drawn together.
+    stack are drawn together. The global random generators are left as they were.
 
     Args:
         factory: makes an untrained network `[B, H, W] -> [B, K]`.
@@ -97,13 +97,30 @@ def train(
         One `Trained` per seed, in the order of `seeds`.
 
     """
-    start = perf_counter()
     networks = [_initialised(factory, seed).to(training.images) for seed in seeds]
-    if len(seeds) > 1 and _has_dropout(networks[0]):
-        return [
-            train(factory, group, training, validation, schedule, seeds=[s], label=label)[0]
-            for s in seeds
-        ]
+    size = 1 if _has_dropout(networks[0]) else len(seeds)
+    trained = []
+    for i in range(0, len(seeds), size):
+        part = slice(i, i + size)
+        with torch.random.fork_rng():
+            torch.manual_seed(seeds[i])  # dropout is all that draws from the global generator
+            trained += _train_stack(
+                networks[part], group, training, validation, schedule, seeds[part], label
+            )
+    return trained
+
+
+def _train_stack(
+    networks: list[nn.Module],
+    group: CyclicGroup,
+    training: Split,
+    validation: Split,
+    schedule: Schedule,
+    seeds: Sequence[int],
+    label: str,
+) -> list[Trained]:
+    """Train networks of one architecture as one stack; see `train`."""
+    start = perf_counter()
     parameters, buffers = stack_module_state(networks)
     skeleton = networks[0].to("meta")
 

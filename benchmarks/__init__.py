@@ -1,0 +1,1 @@
+"""Speed and memory, as a table of ratios: `python -m benchmarks`."""
