@@ -165,9 +165,7 @@ class Trap:
 @pytest.mark.parametrize("content", [Trap(), {"state_dict": Trap()}])
 def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, content):
     save(content)
-    with pytest.raises(
-        InvnbError, match="'checkpoint[.]pt' is damaged, or holds more than tensors"
-    ):
+    with pytest.raises(InvnbError, match="is damaged, or holds more than tensors"):
         from_import_path("own_networks:linear@checkpoint.pt")
     assert not (tmp_path / "sprung").exists()
 

@@ -1,0 +1,88 @@
+"""What every notebook keeps to, so that it reads well, runs anywhere and checks itself."""
+
+import copy
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from invnb import parameters, paths
+
+MARK = "# NBVAL_CHECK_OUTPUT"
+OF_A_MACHINE = re.compile(r"(?<![\w.:/-])(/(home|root|Users|work|tmp|mnt|opt)/|[A-Z]:\\\\)\w")
+
+pytestmark = pytest.mark.parametrize(
+    "path", sorted(paths.NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem
+)
+
+
+def code_cells(path):
+    notebook = nbformat.read(path, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def is_marked(cell):
+    return MARK in cell.source
+
+
+def test_parameters_are_declared_and_then_checked(path):
+    declared = parameters.read(path)
+    assert {p.name for p in declared} >= {"seeds", "models"}
+    assert all(p.help for p in declared)
+    cells = code_cells(path)
+    tagged = [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", [])]
+    following = cells[tagged[0] + 1]
+    assert f'check_namespace("{path.stem}", globals())' in following.source
+
+
+def test_outputs_are_stored_for_at_least_three_marked_cells_and_for_no_others(path):
+    marked = [cell for cell in code_cells(path) if is_marked(cell)]
+    assert len(marked) >= 3
+    # nbval takes an output without a count for a mistake
+    assert all(cell.outputs and cell.execution_count for cell in marked)
+    assert not [c.source for c in code_cells(path) if c.outputs and not is_marked(c)]
+
+
+def test_cells_are_short_and_were_executed_in_order(path):
+    cells = code_cells(path)
+    assert max(len(cell.source.splitlines()) for cell in cells) <= 40
+    counts = [cell.execution_count for cell in cells if cell.execution_count is not None]
+    assert counts == sorted(set(counts))
+
+
+def test_nothing_names_a_folder_of_some_machine(path):
+    assert not OF_A_MACHINE.search(path.read_text(encoding="utf-8"))
+
+
+def test_a_changed_digit_in_a_stored_output_fails(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    last = next(i for i, c in enumerate(notebook.cells) if is_marked(c) and _digit_changed(c) != c)
+    # what comes after the first number checked only costs time
+    notebook.cells = notebook.cells[: last + 1]
+    nbformat.write(notebook, tmp_path / "as_it_is.ipynb")
+    notebook.cells[last] = _digit_changed(notebook.cells[last])
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "."],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    failed = re.findall(r"^FAILED (\S+)::Cell (\d+)", done.stdout, re.MULTILINE)
+    position = sum(c.cell_type == "code" for c in notebook.cells) - 1
+    assert failed == [("changed.ipynb", str(position))], done.stdout
+
+
+def _digit_changed(cell):
+    """Return a copy of `cell` with the first digit of its printed or shown text changed."""
+    cell = copy.deepcopy(cell)
+    for output in cell.outputs:
+        holder, key = (output, "text") if "text" in output else (output.data, "text/plain")
+        text = holder.get(key, "")
+        holder[key] = re.sub(r"\d", lambda d: str((int(d[0]) + 1) % 10), text, count=1)
+        if holder[key] != text:
+            break
+    return cell
