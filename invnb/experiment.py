@@ -162,8 +162,6 @@ class Experiment:
 
         """
         logits = metrics.orbit_logits(network, split.images, group)  # (B, G, K)
-        some = split.first(self.saliency_images)
-        similarity = orbit_similarity(network, some, group)
         return {
             "accuracy": (logits[:, 0].argmax(-1) == split.labels).double().mean().item(),
             "LI": metrics.orbit_mean(metrics.logit_invariance(logits)).double().mean().item(),
@@ -171,7 +169,7 @@ class Experiment:
             .double()
             .mean()
             .item(),
-            "SI": metrics.orbit_mean(similarity).double().mean().item(),
+            "SI": mean_similarity(network, split.first(self.saliency_images), group),
             "same_prediction": metrics.same_prediction(logits).double().mean().item(),
         }
 
@@ -217,6 +215,16 @@ def orbit_similarity(
 @cache
 def _posed(split: Split, group: CyclicGroup, seed: int) -> Split:
     return split.transformed(group, seed)
+
+
+def mean_similarity(network: nn.Module, split: Split, group: CyclicGroup, **recipe: float) -> float:
+    """Return the SI of a network: `orbit_similarity` averaged over images and group elements.
+
+    The identity is left out of the mean; the arguments are those of `orbit_similarity`.
+
+    """
+    similarity = orbit_similarity(network, split, group, **recipe)
+    return metrics.orbit_mean(similarity).double().mean().item()
 
 
 def _selection(*splits: Split) -> list[Any]:

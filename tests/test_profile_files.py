@@ -1,0 +1,35 @@
+"""The profiles that come with the notebooks: complete, allowed, and true to the source."""
+
+import pytest
+
+from invnb import claims, parameters, paths, profiles
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "full"])
+@pytest.mark.parametrize("notebook", profiles.notebooks())
+def test_every_profile_is_allowed(profile, notebook):
+    assert profiles.resolve(notebook, profile)
+
+
+@pytest.mark.parametrize("notebook", profiles.notebooks())
+def test_full_has_the_settings_and_the_seeds_that_the_claims_rest_on(notebook):
+    values = profiles.resolve(notebook, "full")
+    for claim in claims.load(notebook):
+        assert {key: values[key] for key in claim.settings} == dict(claim.settings)
+        assert len(values["seeds"]) >= claim.seeds
+
+
+@pytest.mark.parametrize("notebook", profiles.notebooks())
+def test_quick_and_smoke_shrink_data_and_training_but_no_network(notebook):
+    full = profiles.resolve(notebook, "full")
+    for profile in ("smoke", "quick"):
+        values = profiles.resolve(notebook, profile)
+        assert {k: values[k] for k in ("hidden", "layers")} == {
+            k: full[k] for k in ("hidden", "layers")
+        }
+
+
+def test_smoke_is_the_notebooks_own_defaults():
+    for notebook in profiles.notebooks():
+        declared = parameters.read(paths.NOTEBOOKS / f"{notebook}.ipynb")
+        assert profiles.resolve(notebook, "smoke") == {p.name: p.default for p in declared}
