@@ -91,7 +91,7 @@ def _verdicts(rows: Sequence[Mapping[str, Any]], this: Run) -> str:
     lines = ["| source | run | " + " | ".join(badge(v) for v in BADGES) + " |"]
     lines += ["|---" * (2 + len(BADGES)) + "|"]
     for source, claims in _by_source(rows).items():
-        runs = {"reference run": [c["reference_verdict"] for c in claims]}
+        runs = {"reference": [c["reference_verdict"] for c in claims]}
         if made := [c["verdict"] for c in claims if c["notebook"] in this]:
             runs["this run"] = made
         for run, verdicts in runs.items():
