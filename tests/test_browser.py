@@ -60,6 +60,11 @@ def browser():
         chromium.close()
 
 
+def left_behind(request):
+    """Return whether a request was given up only because its page was left while it loaded."""
+    return request.failure == "net::ERR_ABORTED"
+
+
 @pytest.fixture
 def open_page(browser, address):
     """Return a function that opens a page by its path; what goes wrong gathers in its `faults`."""
@@ -79,7 +84,7 @@ def open_page(browser, address):
                 route.abort()
 
         context.route("**/*", only_here)
-        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+        page.on("requestfailed", lambda r: left_behind(r) or faults.append(f"failed: {r.url}"))
         page.on("pageerror", lambda e: KNOWN in str(e) or faults.append(f"script: {e}"))
         page.on("console", lambda m: m.type == "error" and faults.append(f"console: {m.text}"))
         page.on("response", lambda r: r.status >= 400 and faults.append(f"{r.status}: {r.url}"))
