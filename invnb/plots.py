@@ -91,7 +91,7 @@ def tuning(
             if column != "SI":
                 ax.axhline(published[group, column], color=palette[group], ls=":", lw=1.5)
         ax.set(xscale="log", xlabel="ν (weight of the regulariser)", ylabel=COLUMNS[column])
-        ax.set_xticks(nus, [f"{nu:g}" for nu in nus])
+        ax.set_xticks(nus, [f"{nu:g}" for nu in nus], fontsize=8)
         ax.minorticks_off()
     axes[1].set_yscale("log")
     axes[0].axhline(goal, color="black", ls="--", lw=1)
