@@ -1,8 +1,9 @@
 """The experiment behind Table 1 of Moskalev et al.: train a kind of model, measure its invariance.
 
-The kinds are WT (weight-tying), DA (data augmentation) and IR (data augmentation and the logit
-invariance error as regulariser); an import path names a network of one's own, which is trained
-like DA, or taken as it is when it comes with a checkpoint.
+The kinds are WT (weight-tying), DA (data augmentation), and DA with one of the penalties of
+`invnb.penalties` in the loss: the paper's regularisers IR (of logits), IR_KL and IR_norm, and their
+rivals decay and spectral. An import path names a network of one's own, which is trained like DA,
+or taken as it is when it comes with a checkpoint.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from invnb import loading, metrics, saliency
 from invnb.cache import train_or_load
+from invnb.cnn import CNN, TiedCNN
 from invnb.data import ImageData
 from invnb.errors import InvnbError
 from invnb.groups import R4, CyclicGroup
@@ -24,13 +26,22 @@ from invnb.provenance import code_hash
 from invnb.training import Schedule, Trained, train
 from invnb.transforming import Split, Splits
 
-SOURCE_MODELS = ("WT", "DA", "IR")
+PENALTY = {"IR": "LI", "IR_KL": "KL", "IR_norm": "norm", "decay": "decay", "spectral": "spectral"}
+KINDS = ("WT", "DA", *PENALTY)
+ARCHITECTURES = {"MLP": (MLP, TiedMLP), "CNN": (CNN, TiedCNN)}  # the second for WT
 # The embedded digits are too few for the paper's splits.
 EMBEDDED_SIZES = {"train": 1000, "test": 400, "validation": 200}
 # Poses of the validation and the test images; training draws come from the networks' own seeds.
 VALIDATION_POSES, TEST_POSES = 1, 2
 # What a trained network depends on; the data enter by their checksum.
-TRAINING_CODE = ("invnb.groups", "invnb.models", "invnb.training", "invnb.transforming")
+TRAINING_CODE = (
+    "invnb.cnn",
+    "invnb.groups",
+    "invnb.models",
+    "invnb.penalties",
+    "invnb.training",
+    "invnb.transforming",
+)
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,10 @@ class Experiment:
         splits: upright images, on the device to work on.
         checksum: of the data set that the splits were cut from.
         hidden: units of each hidden layer.
-        layers: hidden layers.
-        schedule: of training; its nu is 0 and set for IR alone.
+        layers: hidden layers of the MLP.
+        schedule: of training; its nu is 0, the penalties set it.
         saliency_images: how many test images SI is measured on; LI and DI are on all.
+        architecture: MLP, which is the paper's, or CNN.
 
     """
 
@@ -53,6 +65,7 @@ class Experiment:
     layers: int
     schedule: Schedule
     saliency_images: int
+    architecture: str = "MLP"
 
     @property
     def device(self) -> torch.device:
@@ -61,15 +74,19 @@ class Experiment:
 
     def factory(self, model: str, group: CyclicGroup) -> Callable[[], nn.Module]:
         """Return what makes an untrained network of this kind (or the one with its checkpoint)."""
-        size, sizes = (
-            self.splits.train.images.shape[-1],
-            dict(hidden=self.hidden, layers=self.layers),
-        )
+        if model not in KINDS:
+            return loading.from_import_path(model)
+        plain, tied = ARCHITECTURES[self.architecture]
+        size = self.splits.train.images.shape[-1]
         if model == "WT":
-            return lambda: TiedMLP(group, size, **sizes)
-        if model in SOURCE_MODELS:
-            return lambda: MLP(size, **sizes)
-        return loading.from_import_path(model)
+            return lambda: tied(group, size, **self.sizes)
+        return lambda: plain(size, **self.sizes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes that the architecture takes, by name."""
+        layers = {"layers": self.layers} if self.architecture == "MLP" else {}
+        return {"hidden": self.hidden, **layers}
 
     def check(self, model: str) -> None:
         """Make the network once, untrained, and see that it fits the data.
@@ -104,10 +121,10 @@ class Experiment:
         An import path with a checkpoint gives that one network, untouched.
 
         Args:
-            model: WT, DA, IR or an import path.
-            group: to augment with, to tie over (WT), to regularise over (IR).
+            model: one of `KINDS` or an import path.
+            group: to augment with, to tie over (WT), to regularise over (IR, IR_KL, IR_norm).
             seeds: one network each.
-            nu: weight of the regulariser.
+            nu: weight of the penalty, for the kinds that have one; 0 makes them DA.
             epochs: instead of the schedule's.
 
         """
@@ -115,11 +132,14 @@ class Experiment:
         if "@" in model:  # a network that comes trained is one network, whatever the seeds
             return [Trained(seeds[0], factory().state_dict(), 0, 0, 0.0)]
         splits = self.splits
-        schedule = replace(self.schedule, nu=float(nu), epochs=epochs or self.schedule.epochs)
+        schedule = replace(self.schedule, epochs=epochs or self.schedule.epochs)
+        if nu:
+            schedule = replace(schedule, nu=float(nu), penalty=PENALTY[model])
+        tied = "tied" if model == "WT" else "plain"
         key = {
-            "model": model if model == "WT" or model not in SOURCE_MODELS else "MLP",
-            "model_code": None if model in SOURCE_MODELS else loading.source(model),
-            "sizes": [self.hidden, self.layers],
+            "model": f"{self.architecture} {tied}" if model in KINDS else model,
+            "model_code": None if model in KINDS else loading.source(model),
+            "sizes": self.sizes,
             "group": group.name,
             "data": self.checksum,
             "splits": _selection(splits.train, splits.validation),

@@ -30,9 +30,17 @@ class MLP(nn.Module):
         """Map images `[B, H, W]` to the first pre-activations `[B, hidden]`, an affine map."""
         return self.first(images.flatten(-2))
 
+    def units(self, z: Tensor) -> Tensor:
+        """Map the first pre-activations to the units of the first layer, `[B, hidden]`."""
+        return torch.relu(z)
+
+    def penultimate(self, images: Tensor) -> Tensor:
+        """Map images `[B, H, W]` to the units of the last hidden layer, `[B, hidden]`."""
+        return self.rest[:-1](self.units(self.affine(images)))
+
     def after_affine(self, z: Tensor) -> Tensor:
         """Map the first pre-activations to logits `[B, K]`."""
-        return self.rest(torch.relu(z))
+        return self.rest(self.units(z))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images `[B, H, W]` to logits `[B, K]`."""
@@ -65,6 +73,6 @@ class TiedMLP(MLP):
         poses = self.group.orbit(filters).flatten(-2).flatten(0, 1)  # (G * hidden, D)
         return linear(images.flatten(-2), poses, self.first.bias.repeat(self.group.order))
 
-    def after_affine(self, z: Tensor) -> Tensor:
-        """Pool over the poses and map to logits `[B, K]`."""
-        return super().after_affine(z.unflatten(-1, (self.group.order, -1)).amax(-2))
+    def units(self, z: Tensor) -> Tensor:
+        """Pool the pre-activations over the poses, `[B, G * hidden] -> [B, hidden]`."""
+        return torch.relu(z.unflatten(-1, (self.group.order, -1)).amax(-2))

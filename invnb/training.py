@@ -5,7 +5,7 @@ elements, K classes. Each seed has an initialisation, data order and augmentatio
 depend on the seed alone, so seed s makes the same network in any company.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import trange
 
 from invnb.groups import CyclicGroup
+from invnb.penalties import OVER_ORBIT, SpectralNorms
 from invnb.transforming import Split
 
 Logits = Callable[[Tensor], Tensor]  # images (S, B, H, W) -> logits (S, B, K)
@@ -29,7 +30,8 @@ class Schedule:
         epochs: passes over the training split.
         batch_size: images a step; the last batch of an epoch may be smaller.
         learning_rate: of Adam, whose other settings are PyTorch's.
-        nu: weight of the logit-invariance regulariser (equation 4); 0 trains without.
+        nu: weight of the penalty (equation 4); 0 trains without.
+        penalty: one of `invnb.penalties.PENALTIES`.
 
     """
 
@@ -37,6 +39,7 @@ class Schedule:
     batch_size: int = 512
     learning_rate: float = 8e-4
     nu: float = 0.0
+    penalty: str = "LI"
 
     def steps(self, n: int) -> int:
         """Return the number of optimiser steps for a training split of `n` images."""
@@ -80,9 +83,10 @@ def train(
     """Train one network per seed, all together, with random group augmentation.
 
     Every image of every batch meets a uniformly drawn group element. With `schedule.nu` > 0 the
-    loss gains nu times the logit invariance error of equation 2, estimated with one other element
-    of the orbit per image. Networks with dropout are trained one by one, because the masks of a
-    stack are drawn together. The global random generators are left as they were.
+    loss gains nu times the schedule's penalty; one over the orbit is estimated with one other
+    element of the orbit per image. Networks with dropout are trained one by one, because the
+    masks of a stack are drawn together, and so are convolutional ones on a CPU, where a stack is
+    slower. The global random generators are left as they were.
 
     Args:
         factory: makes an untrained network `[B, H, W] -> [B, K]`.
@@ -98,7 +102,7 @@ def train(
 
     """
     networks = [_initialised(factory, seed).to(training.images) for seed in seeds]
-    size = 1 if _has_dropout(networks[0]) else len(seeds)
+    size = len(seeds) if _stacks(networks[0], training.images.device) else 1
     trained = []
     for i in range(0, len(seeds), size):
         part = slice(i, i + size)
@@ -121,15 +125,21 @@ def _train_stack(
 ) -> list[Trained]:
     """Train networks of one architecture as one stack; see `train`."""
     start = perf_counter()
+    stacked = _stacks(networks[0], training.images.device)
     parameters, buffers = stack_module_state(networks)
     skeleton = networks[0].to("meta")
 
-    def forward(images: Tensor) -> Tensor:
-        return torch.vmap(
-            lambda p, b, x: functional_call(skeleton, (p, b), (x,)), randomness="different"
-        )(parameters, buffers, images)
+    def one(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(skeleton, (p, b), (x,))
 
-    optimizer = torch.optim.Adam(parameters.values(), lr=schedule.learning_rate, fused=True)
+    def forward(images: Tensor) -> Tensor:
+        if not stacked:
+            first = ({name: t[0] for name, t in of.items()} for of in (parameters, buffers))
+            return one(*first, images[0]).unsqueeze(0)
+        return torch.vmap(one, randomness="different")(parameters, buffers, images)
+
+    optimizer = _optimizer(parameters.values(), schedule)
+    of_weights = _penalty_of_weights(parameters.values(), schedule)
     best = _Best({**parameters, **buffers}, len(seeds))
     draws = _Draws(seeds, group.order, len(training.images))
     orbits = group.orbit(training.images)  # (G, N, H, W)
@@ -137,7 +147,15 @@ def _train_stack(
     for _ in trange(schedule.epochs, desc=label, leave=False):
         skeleton.train()
         losses.append(
-            _epoch(forward, optimizer, orbits, training.labels, draws.next_epoch(), schedule)
+            _epoch(
+                forward,
+                optimizer,
+                of_weights,
+                orbits,
+                training.labels,
+                draws.next_epoch(),
+                schedule,
+            )
         )
         skeleton.eval()
         best.consider({**parameters, **buffers}, accuracies(forward, validation, len(seeds)))
@@ -174,13 +192,33 @@ def _initialised(factory: Callable[[], nn.Module], seed: int) -> nn.Module:
         return factory()
 
 
-def _has_dropout(network: nn.Module) -> bool:
-    return any("Dropout" in type(module).__name__ for module in network.modules())
+def _stacks(network: nn.Module, device: torch.device) -> bool:
+    """Return whether training several such networks as one stack is right, and pays."""
+    kinds = [type(module).__name__ for module in network.modules()]
+    slow = device.type == "cpu" and any("Conv" in kind for kind in kinds)
+    return not slow and not any("Dropout" in kind for kind in kinds)
+
+
+def _optimizer(parameters: Iterable[Tensor], schedule: Schedule) -> torch.optim.Optimizer:
+    settings = dict(lr=schedule.learning_rate, fused=True)
+    if schedule.nu and schedule.penalty == "decay":
+        return torch.optim.AdamW(parameters, weight_decay=schedule.nu, **settings)
+    return torch.optim.Adam(parameters, **settings)
+
+
+def _penalty_of_weights(
+    parameters: Iterable[Tensor], schedule: Schedule
+) -> Callable[[], Tensor] | None:
+    """Return what gives the penalty of each seed `[S]`, None where the loss has no such term."""
+    if schedule.nu and schedule.penalty == "spectral":
+        return SpectralNorms(parameters).penalty
+    return None
 
 
 def _epoch(
     forward: Logits,
     optimizer: torch.optim.Optimizer,
+    of_weights: Callable[[], Tensor] | None,
     orbits: Tensor,
     labels: Tensor,
     draws: tuple[Tensor, Tensor, Tensor],
@@ -195,9 +233,12 @@ def _epoch(
         loss = cross_entropy(
             logits.flatten(0, 1), labels[which].flatten(), reduction="none"
         ).unflatten(0, which.shape)
-        if schedule.nu:
+        if schedule.nu and schedule.penalty in OVER_ORBIT:
             k = (k + turn[:, i : i + schedule.batch_size]) % len(orbits)
-            loss = loss + schedule.nu * (logits - forward(orbits[k, which])).square().sum(-1) / 2
+            error = OVER_ORBIT[schedule.penalty](logits, forward(orbits[k, which]))
+            loss = loss + schedule.nu * error
+        if of_weights:
+            loss = loss + schedule.nu * of_weights().unsqueeze(1)
         optimizer.zero_grad()
         loss.mean(1).sum().backward()  # the sum keeps each seed's gradient its own
         optimizer.step()

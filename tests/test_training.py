@@ -235,7 +235,7 @@ def test_the_last_partial_batch_is_learned_from():
 
 
 def test_the_papers_schedule():
-    assert vars(Schedule()) == dict(epochs=300, batch_size=512, learning_rate=8e-4, nu=0.0)
+    assert vars(Schedule()) == dict(epochs=300, batch_size=512, learning_rate=8e-4, nu=0.0, penalty="LI")
     assert Schedule().steps(10_000) == 6000
 
 
