@@ -16,8 +16,11 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from invnb.groups import CyclicGroup
 
-COLOURS = dict(zip(("WT", "DA", "IR"), sns.color_palette("colorblind")[:3], strict=True))
-OTHER = sns.color_palette("colorblind")[4]  # a network of one's own
+_PALETTE = sns.color_palette("colorblind")
+COLOURS = dict(
+    zip(("WT", "DA", "IR", "IR_KL", "IR_norm", "decay", "spectral"), _PALETTE, strict=False)
+)
+OTHER = _PALETTE[9]  # a network of one's own
 _RED = LinearSegmentedColormap.from_list(
     "salience", [(*to_rgb("#c1121f"), 0.0), (*to_rgb("#c1121f"), 1.0)]
 )

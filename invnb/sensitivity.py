@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from invnb.groups import CyclicGroup
+
 Network = Callable[[Tensor], Tensor]  # [B, H, W] -> logits [B, K]
 
 
@@ -68,3 +70,36 @@ def randomly_changed(images: Tensor, changed: Tensor, generator: torch.Generator
     direction = torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images)
     length = (changed - images).flatten(1).norm(dim=-1) / direction.flatten(1).norm(dim=-1)
     return images + direction * length[:, None, None]
+
+
+def sensitivities(network: Network, images: Tensor, group: CyclicGroup) -> dict[str, float]:
+    """Return sigma_max, and the sensitivity along the orbit over that in other directions.
+
+    A general loss of sensitivity lowers all directions alike and leaves both ratios as they are;
+    invariance to the group lowers the orbit's alone.
+
+    Args:
+        network: maps `[B, H, W]` to logits `[B, K]`.
+        images: at least two.
+        group: whose orbit to take.
+
+    Returns:
+        `sigma_max`, the mean over the images; `orbit_over_random` and `orbit_over_image`, the
+        mean `relative_change` from x to gx (without the identity) over that from x to a point as
+        far away in a random direction, and over that from x to another of the images.
+
+    """
+    generator = torch.Generator().manual_seed(0)
+    orbit, random = [], []
+    for k in range(1, group.order):
+        turned = group.act(images, k)
+        orbit.append(relative_change(network, images, turned))
+        elsewhere = randomly_changed(images, turned, generator)
+        random.append(relative_change(network, images, elsewhere))
+    along = torch.stack(orbit).double().mean().item()
+    other = relative_change(network, images, images.roll(1, 0)).double().mean().item()
+    return {
+        "sigma_max": largest_singular_value(network, images).double().mean().item(),
+        "orbit_over_random": along / torch.stack(random).double().mean().item(),
+        "orbit_over_image": along / other,
+    }

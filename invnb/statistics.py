@@ -98,6 +98,22 @@ def welch(values: Sequence[float], mean_other: float, sd_other: float, n_other: 
     return _symmetric(difference, error, freedom)
 
 
+def jackknife(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> list[float]:
+    """Return the jackknife pseudo-values of a statistic over all seeds, one a seed.
+
+    n T(all) - (n - 1) T(all but one): their mean is the estimate with its bias of order 1 / n
+    taken out, and `student` gives its interval (Tukey, 1958). A pseudo-value may lie outside of
+    the statistic's range.
+
+    Args:
+        statistic: of an array of values.
+        values: `[n, ...]`, the seed first; n of 2 or more.
+
+    """
+    n, whole = len(values), statistic(values)
+    return [n * whole - (n - 1) * statistic(np.delete(values, i, axis=0)) for i in range(n)]
+
+
 def _around_mean(values: Sequence[float], variance_factor: float) -> Estimate:
     if len(values) < 2:
         return Estimate(mean(values), None, None, ONE_VALUE)
