@@ -3,7 +3,8 @@
 `book/claims/<notebook>.yml` holds the claims of a notebook's source:
 
     source: {short: ..., title: ..., citation: key in book/references.bib}
-    settings: {parameter: the source's value}   # what every claim of the file rests on
+    settings: {parameter: the source's value}   # what every claim of the file rests on; a claim
+                                                # may add its own
     seeds: 4                                    # the least number of networks to judge with
     data: [MNIST]                               # what to judge on; a claim may have its own
     claims:
@@ -31,7 +32,7 @@ from invnb.errors import InvnbError
 FILE_KEYS = {"source", "settings", "seeds", "data", "claims"}
 SOURCE_KEYS = {"short", "title", "citation"}
 CLAIM_KEYS = {"id", "place", "statement", "published", "criterion"}
-OPTIONAL_CLAIM_KEYS = {"data", "by_construction"}
+OPTIONAL_CLAIM_KEYS = {"data", "settings", "by_construction"}
 PUBLISHED_KEYS = {"value", "sd", "n", "unit"}
 
 
@@ -130,7 +131,8 @@ def _claim(
             conditions.append(criteria.parse(condition, published))
         except InvnbError as error:
             raise InvnbError(f"{where}, condition {condition!r}: {error}") from error
-    decisive = {key: content[key] for key in ("settings", "seeds")}
+    settings = content["settings"] | entry.get("settings", {})
+    decisive = {"settings": settings, "seeds": content["seeds"]}
     decisive |= {"criterion": written, "published": published, "data": data}
     return Claim(
         id=entry["id"],
@@ -142,7 +144,7 @@ def _claim(
         criterion=tuple(conditions),
         criterion_hash=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
         on=tuple(data),
-        settings=content["settings"],
+        settings=settings,
         seeds=content["seeds"],
         by_construction=bool(entry.get("by_construction", False)),
     )

@@ -1,10 +1,13 @@
 """Data that drift from one set of images to another (section 4.3 of Moskalev et al.)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from invnb import data
+from invnb.data import DataUnavailableError, ImageData
 from invnb.transforming import Split
 
 
@@ -43,3 +46,29 @@ def mixed(first: Split, second: Split, beta: float) -> Split:
 def area(values: Sequence[float], betas: Sequence[float]) -> float:
     """Return the area under a curve over the drift, by the trapezoidal rule."""
     return float(np.trapezoid(values, betas))
+
+
+def destination(name: str, start: ImageData) -> ImageData:
+    """Return the images that data drift to.
+
+    Args:
+        name: "fashion-mnist"; "scrambled" (the images of `start` with their pixels in another,
+            fixed order); "auto": FashionMNIST where it is in the folder or can be downloaded, else
+            scrambled, after printing a notice that says why.
+        start: the images that the data drift from.
+
+    Raises:
+        DataError: as `invnb.data.load` does.
+
+    """
+    if name != "scrambled":
+        try:
+            return data.load("fashion-mnist")
+        except DataUnavailableError as error:
+            if name != "auto":
+                raise
+            print(f"Notice: the data drift to scrambled {start.name}, not FashionMNIST: {error}")
+    pixels = start.images.flatten(1)
+    order = torch.randperm(pixels.shape[1], generator=torch.Generator().manual_seed(0))
+    images = pixels[:, order].view_as(start.images)
+    return replace(start, images=images, name=f"{start.name}, pixels scrambled")

@@ -1,6 +1,7 @@
 """Comparing models at an equal value of something that cannot be set exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -8,29 +9,45 @@ import numpy as np
 def at_equal(
     x: Sequence[float],
     y: Sequence[float],
-    x_other: Sequence[float],
-    y_other: Sequence[float],
+    line: tuple[tuple[float, float], tuple[float, float]],
     goal: float | Sequence[float],
 ) -> np.ndarray:
     """Return what y would be at x = goal, seed by seed.
 
-    Every seed's y is moved along a straight line from its own x to the goal. The slope is that
-    between the means over the seeds of the two settings, so that the noise of one seed does not
-    tilt its line.
+    Every seed's y is moved in parallel to a line from its own x to the goal: one slope for all, so
+    that the noise of one seed does not tilt its own, and differences between seeds stay.
 
     Args:
-        x: of each seed at the setting nearer to the goal, such as SI at the weight that was taken.
-        y: of the same seeds there, such as accuracy.
-        x_other: of the same seeds at a neighbouring setting.
-        y_other: of the same seeds there.
+        x: of each seed, near the goal, such as SI at the weight that was taken.
+        y: of the same seeds, such as accuracy.
+        line: two points (x, y) that give the slope, such as means at two weights.
         goal: value of x to compare at, one for all or one a seed.
 
     Raises:
-        ValueError: when both settings have the same mean x.
+        ValueError: when both points have the same x.
 
     """
-    run = np.mean(x_other) - np.mean(x)
-    if run == 0:
-        raise ValueError(f"no slope between two settings with equal x, {np.mean(x)}")
-    slope = (np.mean(y_other) - np.mean(y)) / run
+    (x0, y0), (x1, y1) = line
+    if x0 == x1:
+        raise ValueError(f"no slope between two points with equal x, {x0:g}")
+    slope = (y1 - y0) / (x1 - x0)
     return np.asarray(y, dtype=float) + slope * (np.asarray(goal, dtype=float) - np.asarray(x))
+
+
+def bracket(values: Mapping[float, float], goal: float) -> tuple[float, float] | None:
+    """Return the two neighbouring settings whose values enclose the goal, the nearer one first.
+
+    Args:
+        values: of some quantity, by setting, such as sigma_max by weight decay.
+        goal: value to enclose.
+
+    Returns:
+        Two settings next to each other in rising order; None where no two enclose the goal.
+
+    """
+    settings = sorted(values)
+    for pair in pairwise(settings):
+        low, high = sorted(values[s] for s in pair)
+        if low <= goal <= high:
+            return tuple(sorted(pair, key=lambda s: abs(values[s] - goal)))
+    return None

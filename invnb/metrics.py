@@ -77,6 +77,21 @@ def same_prediction(logits: Tensor) -> Tensor:
     return (predicted == predicted[:, :1]).all(1)
 
 
+def relative_logit_change(logits: Tensor, changed: Tensor) -> Tensor:
+    """Return the squared change of the logits in units of that between two images, a scalar.
+
+    mean |f(x') - f(x)|^2 over the mean |f(x) - f(y)|^2 of two different images: 0 is invariant, 1
+    means that x' might be any other image. Unlike LI, it is blind to the scale of the logits.
+
+    Args:
+        logits: f(x), `[B, K]`, B of 2 or more.
+        changed: f(x'), `[B, K]`.
+
+    """
+    change = (changed - logits).square().sum(-1).mean()
+    return change / (2 * logits.var(0).sum())  # twice the variance is the mean over pairs
+
+
 def orbit_mean(values: Tensor) -> Tensor:
     """Return the mean over the orbit without the identity, `[B, G] -> [B]`."""
     return values[:, 1:].mean(1)

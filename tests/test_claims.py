@@ -65,6 +65,19 @@ def judged(folder, measurements, data="MNIST", **parameters):
     return judge(load(folder=folder), measurements, parameters, data)["X-1"]
 
 
+def test_a_claim_may_rest_on_settings_of_its_own(tmp_path):
+    folder = write(tmp_path, claim={"settings": {"betas": [0.0, 1.0], "hidden": 64}})
+    claim = load(folder=folder)[0]
+    assert claim.settings == {"hidden": 64, "betas": [0.0, 1.0]}
+    plain = load(folder=write(tmp_path))[0]
+    assert plain.criterion_hash != claim.criterion_hash
+    write(tmp_path, claim={"settings": {"betas": [0.0, 1.0]}})
+    assert judged(tmp_path, measured(), betas=[0, 1])["verdict"] == "reproduced"
+    other = judged(tmp_path, measured(), betas=[0, 0.5])
+    assert other["verdict"] == "not run"
+    assert "betas [0, 0.5], source [0.0, 1.0]" in other["reason"]
+
+
 def test_every_claim_of_the_source_is_there_once():
     table = [f"GI-T1-{g}-{m}-{c}" for g, m, c in itertools.product(GROUPS, MODELS, COLUMNS)]
     expected = table + [f"GI-{k:02}" for k in range(1, 19)]

@@ -12,11 +12,13 @@ from scipy.special import softmax
 from scipy.stats import entropy
 
 from invnb import experiment
+from invnb.cnn import CNN, TiedCNN
 from invnb.data import ImageData
 from invnb.errors import InvnbError
-from invnb.experiment import Experiment, orbit_similarity
+from invnb.experiment import KINDS, PENALTY, Experiment, orbit_similarity
 from invnb.groups import GROUPS, R4, T3
 from invnb.models import MLP, TiedMLP
+from invnb.penalties import PENALTIES
 from invnb.training import Schedule, Trained
 from invnb.transforming import Split, Splits, make_splits
 
@@ -72,6 +74,19 @@ def fail(*arguments, **options):
     raise AssertionError("trained again")
 
 
+@pytest.fixture
+def given(monkeypatch):
+    """What training was given, instead of training."""
+    given = []
+
+    def watching(factory, group, training, validation, schedule, *, seeds, label):
+        given.append((group, training, validation, schedule, label))
+        return [Trained(s, {}, 0, 0, 0.0) for s in seeds]
+
+    monkeypatch.setattr(experiment, "train", watching)
+    return given
+
+
 # --- what is trained ---
 
 
@@ -80,13 +95,27 @@ def test_kinds_of_models(group):
     this = make()
     assert isinstance(wt := this.factory("WT", group)(), TiedMLP)
     assert wt.group is group
-    for model in ("DA", "IR"):
+    for model in ("DA", *PENALTY):
         assert type(this.factory(model, group)()) is MLP
         assert this.factory(model, group)().first.weight.shape == (8, 36)
         assert len(this.factory(model, group)().rest) == 3
 
 
-@pytest.mark.parametrize(("model", "nu"), [("WT", 0), ("DA", 0), ("IR", 0.5)])
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_kinds_of_convolutional_models(group):
+    this = make(architecture="CNN")
+    assert isinstance(wt := this.factory("WT", group)(), TiedCNN)
+    assert wt.group is group
+    for model in KINDS:
+        network = this.factory(model, group)()
+        assert model == "WT" or type(network) is CNN
+        assert network.readout.weight.shape == (9, 8)
+        this.check(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "nu"), [("WT", 0), ("DA", 0), *((model, 0.5) for model in PENALTY)]
+)
 def test_a_second_call_trains_nothing(model, nu, monkeypatch):
     first = make().train(model, R4, [2, 0], nu=nu)
     monkeypatch.setattr(experiment, "train", fail)
@@ -97,14 +126,7 @@ def test_a_second_call_trains_nothing(model, nu, monkeypatch):
         assert {**vars(a), "state": None} == {**vars(b), "state": None}
 
 
-def test_what_training_is_given(monkeypatch):
-    given = []
-
-    def watching(factory, group, training, validation, schedule, *, seeds, label):
-        given.append((group, training, validation, schedule, label))
-        return [Trained(s, {}, 0, 0, 0.0) for s in seeds]
-
-    monkeypatch.setattr(experiment, "train", watching)
+def test_what_training_is_given(given):
     this = make()
     this.train("IR", T3, [0], nu=0.25, epochs=1)
     ((group, training, validation, schedule, label),) = given
@@ -122,6 +144,68 @@ def test_da_and_ir_without_regulariser_are_one_network(monkeypatch):
         make().train("IR", R4, [0], nu=0.5)
     with pytest.raises(AssertionError, match="trained again"):
         make().train("WT", R4, [0])
+
+
+@pytest.mark.parametrize(
+    ("model", "penalty"),
+    [
+        ("IR", "LI"),
+        ("IR_KL", "KL"),
+        ("IR_norm", "norm"),
+        ("decay", "decay"),
+        ("spectral", "spectral"),
+    ],
+)
+def test_the_penalty_of_each_kind(model, penalty, given):
+    make().train(model, R4, [0], nu=0.25)
+    make().train(model, R4, [1])
+    (*_, schedule, label), (*_, without, label_without) = given
+    plain = make().schedule
+    assert schedule == replace(plain, nu=0.25, penalty=penalty)
+    assert without == plain
+    assert (label, label_without) == (f"R4 {model} ν=0.25", f"R4 {model}")
+
+
+def test_every_penalty_has_a_kind():
+    assert sorted(PENALTY.values()) == sorted(PENALTIES)
+
+
+@pytest.mark.parametrize("architecture", ["MLP", "CNN"])
+def test_without_weight_every_penalty_is_the_da_network(architecture, monkeypatch):
+    this = make(architecture=architecture)
+    (first,) = this.train("DA", R4, [0], epochs=1)
+    monkeypatch.setattr(experiment, "train", fail)
+    for model in PENALTY:
+        (second,) = this.train(model, R4, [0], nu=0.0, epochs=1)
+        assert all(torch.equal(first.state[name], t) for name, t in second.state.items())
+
+
+def test_kinds_of_equal_weight_are_trained_apart(cache, monkeypatch):
+    states = [make().train(model, R4, [0], nu=0.5, epochs=1)[0].state for model in PENALTY]
+    assert len(list(cache.iterdir())) == len(PENALTY) == 5
+    for i, a in enumerate(states):
+        for b in states[:i]:
+            assert not torch.equal(a["first.weight"], b["first.weight"])
+    monkeypatch.setattr(experiment, "train", fail)
+    for model, state in zip(PENALTY, states, strict=True):
+        (again,) = make().train(model, R4, [0], nu=0.5, epochs=1)
+        assert torch.equal(again.state["first.weight"], state["first.weight"])
+
+
+@pytest.mark.parametrize("model", ["WT", "DA"])
+def test_architectures_are_trained_apart(model, cache, monkeypatch):
+    make().train(model, R4, [0], epochs=1)
+    this = make(architecture="CNN")
+    (trained,) = this.train(model, R4, [0], epochs=1)
+    assert len(list(cache.iterdir())) == 2
+    network = this.network(model, R4, trained)
+    assert type(network) is (TiedCNN if model == "WT" else CNN)
+    assert torch.equal(network.first.weight.double(), trained.state["first.weight"].double())
+    make(architecture="CNN", hidden=9).train(model, R4, [0], epochs=1)
+    assert len(list(cache.iterdir())) == 3
+    monkeypatch.setattr(experiment, "train", fail)
+    this.train(model, R4, [0], epochs=1)
+    make(architecture="CNN", layers=3).train(model, R4, [0], epochs=1)  # a CNN has no such size
 
 
 def shuffled(split):

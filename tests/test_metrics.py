@@ -13,6 +13,7 @@ from invnb.metrics import (
     logit_invariance,
     orbit_logits,
     orbit_mean,
+    relative_logit_change,
     same_prediction,
 )
 from invnb.models import MLP, TiedMLP
@@ -116,3 +117,23 @@ def test_an_invariant_network_has_no_error():
     assert logit_invariance(logits).max() < 1e-24
     assert distribution_invariance(logits).abs().max() < 1e-12
     assert same_prediction(logits).all()
+
+
+def test_relative_logit_change_against_all_pairs():
+    generator = torch.Generator().manual_seed(0)
+    logits, changed = torch.randn(2, 7, 4, generator=generator, dtype=torch.float64)
+    pairs = [
+        ((logits[i] - logits[j]) ** 2).sum() for i in range(7) for j in range(7) if i != j
+    ]
+    expected = ((changed - logits) ** 2).sum(-1).mean() / (sum(pairs) / len(pairs))
+    assert relative_logit_change(logits, changed) == pytest.approx(expected.item())
+
+
+def test_relative_logit_change_is_0_unchanged_1_for_another_image_and_blind_to_scale():
+    logits = torch.randn(3000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert relative_logit_change(logits, logits) == 0
+    shuffled = logits.roll(1, 0)
+    # 3,000 squared distances with 4 degrees of freedom: a standard error of .013
+    assert relative_logit_change(logits, shuffled) == pytest.approx(1, abs=0.06)
+    scaled = relative_logit_change(10 * logits + 3, 10 * shuffled + 3)
+    assert scaled == pytest.approx(relative_logit_change(logits, shuffled).item())

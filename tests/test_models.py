@@ -65,6 +65,39 @@ def test_tied_first_layer_is_the_strongest_over_transformed_images(group):
     torch.testing.assert_close(network(x), network.rest(hidden))
 
 
+def test_units_worked():
+    z = torch.tensor([[-1.0, 2.0, -3.0, 4.0, -5.0, -6.0, 7.0, -8.0]])
+    assert MLP(6, 4, hidden=8).units(z).tolist() == [[0, 2, 0, 4, 0, 0, 7, 0]]
+    assert TiedMLP(R4, 6, 4, hidden=2).units(z).tolist() == [[7, 4]]  # of R4's four poses
+
+
+@BOTH
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_penultimate_is_what_the_read_out_is_given(group, tied, layers):
+    sizes = dict(hidden=5, layers=layers)
+    network = (TiedMLP(group, 6, 4, **sizes) if tied else MLP(6, 4, **sizes)).double()
+    read_out, given = network.rest[-1], []
+    read_out.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    x = images(size=6)
+    logits, found = network(x), network.penultimate(x)
+    assert found.shape == (7, 5)
+    assert torch.equal(found, given[0])
+    assert len(given) == 1
+    assert torch.equal(read_out(found), logits)
+    assert found.min() >= 0
+    if layers == 1:
+        assert torch.equal(found, network.units(network.affine(x)))
+
+
+@BOTH
+@pytest.mark.parametrize("layers", [1, 3])
+def test_penultimate_of_the_tied_alone_is_invariant(group, layers):
+    sizes, x = dict(hidden=16, layers=layers), images(size=6)
+    assert spread(TiedMLP(group, 6, 4, **sizes).double().penultimate, group, x) < 1e-12
+    assert spread(MLP(6, 4, **sizes).double().penultimate, group, x) > 0.1
+
+
 @BOTH
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
 def test_tied_is_invariant_for_arbitrary_weights(group, scale):

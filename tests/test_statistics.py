@@ -94,3 +94,35 @@ def test_prediction_is_wider_than_student_by_the_square_root_of_n_plus_1():
 def test_mapped_moves_mean_and_both_limits():
     assert Estimate(0.0, -1.0, 1.0).mapped(np.exp).ci95 == pytest.approx([np.exp(-1), np.exp(1)])
     assert Estimate(0.0, None, None, "why").mapped(np.exp) == Estimate(1.0, None, None, "why")
+
+
+def test_jackknife_of_the_mean_gives_the_values():
+    assert statistics.jackknife(np.mean, np.array(VALUES)) == pytest.approx(VALUES)
+
+
+def test_jackknife_worked():
+    # of the maximum: 3 x 1 - 2 x 1 without a zero, 3 x 1 - 2 x 0 without the one
+    assert statistics.jackknife(np.max, np.array([0.0, 1.0, 0.0])) == [1, 3, 1]
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_jackknife_makes_the_variance_unbiased(n):
+    values = np.random.default_rng(0).normal(size=n)
+    pseudo = statistics.jackknife(np.var, values)
+    assert len(pseudo) == n
+    assert np.mean(pseudo) == pytest.approx(np.var(values, ddof=1), rel=1e-12)
+
+
+def test_jackknife_leaves_out_whole_seeds():
+    values = np.random.default_rng(0).normal(size=(5, 4)) + np.arange(4)
+
+    def trend(rows):
+        return stats.spearmanr(np.tile(np.arange(4), len(rows)), np.ravel(rows)).statistic
+
+    expected = []
+    for left_out in range(5):
+        rest = [row.tolist() for i, row in enumerate(values) if i != left_out]
+        expected.append(5 * trend(values) - 4 * trend(rest))
+    found = statistics.jackknife(trend, values)
+    assert found == pytest.approx(expected)
+    assert np.ptp(found) > 0.1

@@ -1,20 +1,25 @@
 """invnb.training: against a plain PyTorch loop, and each seed the same network in any company."""
 
 import copy
+from itertools import combinations
 
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from invnb import training as module
+from invnb.cnn import CNN, TiedCNN
 from invnb.groups import GROUPS, R4, T3
 from invnb.models import MLP, TiedMLP
+from invnb.penalties import PENALTIES
 from invnb.training import Schedule, accuracies, train
 from invnb.transforming import Split
 
 SIZE, CLASSES = 6, 4
 SCHEDULE = Schedule(epochs=4, batch_size=16, learning_rate=1e-2)
-NU = pytest.mark.parametrize("nu", [0.0, 0.5])
+CASES = [("LI", 0.0), *((penalty, 0.5) for penalty in PENALTIES)]
+PENALISED = pytest.mark.parametrize(("penalty", "nu"), CASES)
 
 
 def make_split(n, seed, dtype=torch.float64):
@@ -31,6 +36,10 @@ TRAINING, VALIDATION = make_split(50, 0), make_split(40, 1).transformed(R4, 0)
 
 def tiny():
     return MLP(SIZE, CLASSES, hidden=8, layers=2)
+
+
+def tiny_cnn():
+    return CNN(SIZE, CLASSES, hidden=8)
 
 
 def schedule(**changes):
@@ -51,12 +60,36 @@ def accuracy(network, split):
         return (network(split.images).argmax(-1) == split.labels).double().mean().item()
 
 
-def plain_loop(factory, group, nu, seed, epochs=SCHEDULE.epochs):
+def over_orbit(penalty, logits, other):
+    if penalty == "KL":
+        return kl_div(
+            log_softmax(other, 1), log_softmax(logits, 1), reduction="batchmean", log_target=True
+        )
+    distance = ((logits - other) ** 2).sum(1)
+    return (0.5 * distance if penalty == "LI" else distance / (logits**2).sum(1)).mean()
+
+
+def squared_spectral_norm(weight, right):
+    """Return the square after one power iteration, which moves `right`, in place."""
+    matrix = weight.reshape(len(weight), -1)
+    with torch.no_grad():
+        left = matrix @ right / (matrix @ right).norm()
+        right.copy_(matrix.T @ left / (matrix.T @ left).norm())
+    return (left @ matrix @ right) ** 2
+
+
+def plain_loop(factory, group, nu, seed, epochs=SCHEDULE.epochs, penalty="LI"):
     """Train one network the textbook way; yield it with its mean loss after each epoch."""
     torch.manual_seed(seed)
     network = factory().to(torch.float64)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=SCHEDULE.learning_rate)
+    if penalty == "decay":
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=SCHEDULE.learning_rate, weight_decay=nu
+        )
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    right = [torch.ones(w[0].numel(), dtype=torch.float64) for w in weights]
     n = len(TRAINING.images)
     for _ in range(epochs):
         network.train()
@@ -68,9 +101,11 @@ def plain_loop(factory, group, nu, seed, epochs=SCHEDULE.epochs):
             x = group.act_each(TRAINING.images[order[batch]], poses[batch])
             logits = network(x)
             loss = cross_entropy(logits, TRAINING.labels[order[batch]])
-            if nu:
+            if nu and penalty in ("LI", "KL", "norm"):
                 other = network(group.act_each(x, turns[batch]))
-                loss = loss + nu * 0.5 * ((logits - other) ** 2).sum(1).mean()
+                loss = loss + nu * over_orbit(penalty, logits, other)
+            if nu and penalty == "spectral":
+                loss = loss + nu / 2 * sum(map(squared_spectral_norm, weights, right))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -108,18 +143,10 @@ class Dropping(nn.Module):
         return self.layers(x)
 
 
-@NU
-@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
-@pytest.mark.parametrize("kind", ["MLP", "TiedMLP", "Normalised"])
-def test_against_a_plain_loop(kind, group, nu):
-    factory = {
-        "MLP": tiny,
-        "TiedMLP": lambda: TiedMLP(group, SIZE, CLASSES, hidden=8, layers=2),
-        "Normalised": Normalised,
-    }[kind]
-    for ours in run(factory, (3, 7), group, nu=nu):
+def check_against_a_plain_loop(factory, group, nu, penalty, seeds=(3, 7)):
+    for ours in run(factory, seeds, group, nu=nu, penalty=penalty):
         best, losses, history = None, [], []
-        for network, loss in plain_loop(factory, group, nu, ours.seed):
+        for network, loss in plain_loop(factory, group, nu, ours.seed, penalty=penalty):
             losses.append(loss)
             history.append(accuracy(network, VALIDATION))
             if history[-1] > max(history[:-1], default=-1):
@@ -129,15 +156,57 @@ def test_against_a_plain_loop(kind, group, nu):
         assert ours.validation_accuracy == pytest.approx(history)
 
 
-@NU
-def test_a_seed_alone_is_the_same_network_in_company(nu):
-    together = run(seeds=(5, 2, 9), nu=nu)
+@PENALISED
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize("kind", ["MLP", "TiedMLP", "Normalised"])
+def test_against_a_plain_loop(kind, group, penalty, nu):
+    factory = {
+        "MLP": tiny,
+        "TiedMLP": lambda: TiedMLP(group, SIZE, CLASSES, hidden=8, layers=2),
+        "Normalised": Normalised,
+    }[kind]
+    check_against_a_plain_loop(factory, group, nu, penalty)
+
+
+@PENALISED
+@pytest.mark.parametrize("stacked", [False, True])
+def test_convolutional_networks_against_a_plain_loop(stacked, penalty, nu, monkeypatch):
+    """One by one, as a CPU trains them, and in a stack, as a GPU does."""
+    if stacked:
+        monkeypatch.setattr(module, "_stacks", lambda network, device: True)
+    check_against_a_plain_loop(tiny_cnn, R4, nu, penalty)
+
+
+def test_tied_convolutional_networks_against_a_plain_loop():
+    check_against_a_plain_loop(lambda: TiedCNN(T3, SIZE, CLASSES, hidden=8), T3, 0.0, "LI")
+
+
+@PENALISED
+def test_a_seed_alone_is_the_same_network_in_company(penalty, nu):
+    together = run(seeds=(5, 2, 9), nu=nu, penalty=penalty)
     assert [t.seed for t in together] == [5, 2, 9]
     for ours in together:
-        (alone,) = run(seeds=(ours.seed,), nu=nu)
+        (alone,) = run(seeds=(ours.seed,), nu=nu, penalty=penalty)
         assert difference(ours.state, alone.state) < 1e-10
         assert ours.epoch == alone.epoch
         assert ours.validation_accuracy == alone.validation_accuracy
+
+
+def test_a_convolutional_network_alone_is_the_same_in_company():
+    for ours in run(tiny_cnn, (5, 2), nu=0.5, penalty="spectral"):
+        (alone,) = run(tiny_cnn, (ours.seed,), nu=0.5, penalty="spectral")
+        assert difference(ours.state, alone.state) == 0
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_without_weight_the_penalty_is_nothing(penalty):
+    assert difference(run(penalty=penalty)[0].state, run()[0].state) == 0
+
+
+def test_every_penalty_makes_a_network_of_its_own():
+    networks = [run(nu=nu, penalty=penalty, epochs=1)[0] for penalty, nu in CASES]
+    for a, b in combinations(networks, 2):
+        assert difference(a.state, b.state) > 1e-4
 
 
 def test_same_seed_twice_is_equal_bit_for_bit():
@@ -235,18 +304,19 @@ def test_the_last_partial_batch_is_learned_from():
 
 
 def test_the_papers_schedule():
-    assert vars(Schedule()) == dict(epochs=300, batch_size=512, learning_rate=8e-4, nu=0.0, penalty="LI")
+    assert vars(Schedule()) == dict(
+        epochs=300, batch_size=512, learning_rate=8e-4, nu=0.0, penalty="LI"
+    )
     assert Schedule().steps(10_000) == 6000
 
 
-def test_dropout_networks_train_one_by_one(monkeypatch):
-    from invnb import training
-
-    stacks, stack = [], training.stack_module_state
+@pytest.mark.parametrize("factory", [Dropping, tiny_cnn])
+def test_dropout_and_convolutional_networks_train_one_by_one(factory, monkeypatch):
+    stacks, stack = [], module.stack_module_state
     monkeypatch.setattr(
-        training, "stack_module_state", lambda ns: stacks.append(len(ns)) or stack(ns)
+        module, "stack_module_state", lambda ns: stacks.append(len(ns)) or stack(ns)
     )
-    assert [t.seed for t in run(Dropping, (3, 1, 2))] == [3, 1, 2]
+    assert [t.seed for t in run(factory, (3, 1, 2))] == [3, 1, 2]
     assert stacks == [1, 1, 1]
     stacks.clear()
     run(seeds=(3, 1, 2))
