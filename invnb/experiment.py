@@ -1,8 +1,8 @@
 """The experiment behind Table 1 of Moskalev et al.: train a kind of model, measure its invariance.
 
 The kinds are WT (weight-tying), DA (data augmentation), and DA with one of the penalties of
-`invnb.penalties` in the loss: the paper's regularisers IR (of logits), IR_KL and IR_norm, and their
-rivals decay and spectral. An import path names a network of one's own, which is trained like DA,
+`invnb.penalties` in the loss: the paper's regularisers IR (of logits), IR_KL and IR_norm (in two readings), and
+their rivals decay and spectral. An import path names a network of one's own, which is trained like DA,
 or taken as it is when it comes with a checkpoint.
 """
 
@@ -26,7 +26,14 @@ from invnb.provenance import code_hash
 from invnb.training import Schedule, Trained, train
 from invnb.transforming import Split, Splits
 
-PENALTY = {"IR": "LI", "IR_KL": "KL", "IR_norm": "norm", "decay": "decay", "spectral": "spectral"}
+PENALTY = {
+    "IR": "LI",
+    "IR_KL": "KL",
+    "IR_norm": "norm",
+    "IR_norm_through": "norm_through",
+    "decay": "decay",
+    "spectral": "spectral",
+}
 KINDS = ("WT", "DA", *PENALTY)
 ARCHITECTURES = {"MLP": (MLP, TiedMLP), "CNN": (CNN, TiedCNN)}  # the second for WT
 # The embedded digits are too few for the paper's splits.

@@ -1,7 +1,7 @@
 """What can be added to the loss, times a weight nu (equation 4 of Moskalev et al.).
 
-Three regularisers of section 4.4 pull the logits f(x) and f(gx) of one image together: "LI", "KL"
-and "norm". Two rivals know nothing of the group and make a network less sensitive to its input in
+The regularisers of section 4.4 pull the logits f(x) and f(gx) of one image together: "LI", "KL"
+and "norm", the last in two readings. Two rivals know nothing of the group and make a network less sensitive to its input in
 general: "decay", decoupled weight decay (Loshchilov and Hutter, 2019), which the optimiser does,
 and "spectral", the squared spectral norms of the weights (Yoshida and Miyato, 2017, equation 3).
 
@@ -27,7 +27,18 @@ def kl_divergence(logits: Tensor, turned: Tensor) -> Tensor:
 
 
 def normalised_distance(logits: Tensor, turned: Tensor) -> Tensor:
-    """Return the squared L2 distance of f(x) and f(gx) over that of f(x) and 0 (section 4.4)."""
+    """Return |f(x) - f(gx)|^2 / |f(x)|^2, `[S, B]` (section 4.4), a constant below the line.
+
+    The gradient takes the magnitude of the logits for a given scale. See the other reading below.
+    """
+    return (logits - turned).square().sum(-1) / logits.detach().square().sum(-1)
+
+
+def normalised_distance_through(logits: Tensor, turned: Tensor) -> Tensor:
+    """Return the same values, with the gradient of the denominator too.
+
+    Then it pays to add one large constant to all logits, which makes no image more invariant.
+    """
     return (logits - turned).square().sum(-1) / logits.square().sum(-1)
 
 
@@ -36,6 +47,7 @@ OVER_ORBIT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "LI": squared_distance,
     "KL": kl_divergence,
     "norm": normalised_distance,
+    "norm_through": normalised_distance_through,
 }
 PENALTIES = (*OVER_ORBIT, "decay", "spectral")
 

@@ -18,7 +18,11 @@ from invnb.groups import CyclicGroup
 
 _PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(
-    zip(("WT", "DA", "IR", "IR_KL", "IR_norm", "decay", "spectral"), _PALETTE, strict=False)
+    zip(
+        ("WT", "DA", "IR", "IR_KL", "IR_norm", "decay", "spectral", "IR_norm_through"),
+        _PALETTE,
+        strict=False,
+    )
 )
 OTHER = _PALETTE[9]  # a network of one's own
 _RED = LinearSegmentedColormap.from_list(

@@ -17,6 +17,7 @@ KINDS = {  # label and marker of a model, in the order of figure 5
     "IR_KL": ("KL", "s"),
     "IR": ("L2", "o"),
     "IR_norm": ("L2 / |f|²", "D"),
+    "IR_norm_through": ("L2 / |f|², through", "P"),
     "decay": ("weight decay", "^"),
     "spectral": ("spectral norms", "v"),
     "WT": ("WT", "*"),
@@ -55,6 +56,7 @@ def sigma_max(rows: pd.DataFrame) -> Figure:
             chosen, x=place + 0.2, y="accuracy", ls="", marker="D", ms=5.5, mec="0.25", mew=1.2,
             mfc="white", color="0.25", err_style="bars", err_kws={"capsize": 5}, ax=right, **_BAND,
         )  # fmt: skip
+        ax.tick_params(left=ax is axes[0, 0])
         right.set(ylabel="", ylim=(rows.accuracy.min() - 0.01, rows.accuracy.max() + 0.01))
         right.grid(visible=False)
         right.tick_params(right=right is rights[-1], labelright=right is rights[-1])
@@ -110,9 +112,10 @@ def sweep(rows: pd.DataFrame) -> Figure:
     _logarithmic(axes[0, 2], "x", rows.sigma_max)
     _logarithmic(axes[0, 2], "y", table.orbit_over_random, lowest)
     handles = [
-        plt.Line2D([], [], color=colour(m), marker=KINDS[m][1], mec="0.2", label=KINDS[m][0], ms=7)
-        for m in models
-    ]
+        plt.Line2D([], [], ls="-" if weights > 1 else "", color=colour(model), ms=7, mec="0.2",
+                   label=KINDS[model][0], marker=KINDS[model][1])
+        for model, weights in rows.groupby("model").nu.nunique()[models].items()
+    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure
 
@@ -142,17 +145,15 @@ def linear_flow(flow: pd.DataFrame, methods: pd.DataFrame, steps: pd.DataFrame) 
     middle.axhline(1, color="black", lw=0.6)
     middle.set(xlabel="step", ylabel=relative, yscale="log")
     middle.set_ylim(top=min(middle.get_ylim()[1], 100))
-    for ax in (left, middle):
-        sns.move_legend(
-            ax, "lower center", bbox_to_anchor=(0.45, 1), ncols=2, title=None, frameon=False,
-            fontsize=9,
-        )  # fmt: skip
     size, error = steps.sort_values("step_size")[["step_size", "error"]].to_numpy().T
     right.plot(size, error[0] / size[0] * size, ":", color="black", label="slope 1")
     right.plot(size, error, "o-", color=_METHODS[0], label="gradient descent")
     right.set(xscale="log", yscale="log", xlabel="step size")
     right.set_ylabel("largest difference\nfrom the closed form")
-    right.legend(loc="lower center", bbox_to_anchor=(0.45, 1), ncols=2, frameon=False, fontsize=9)
+    above = {"loc": "lower center", "bbox_to_anchor": (0.45, 1), "ncols": 2, "frameon": False}
+    right.legend(fontsize=9, **above)
+    for ax in (left, middle):
+        sns.move_legend(ax, title=None, fontsize=9, **above)
     return figure
 
 
@@ -175,9 +176,8 @@ def transfer(rows: pd.DataFrame) -> Figure:
     for turn in (0, 90, 180):
         ax.axvline(turn, color="black", lw=0.8, zorder=0.9)
     ax.set(xlabel="rotation (degrees)", xticks=range(0, 181, 45), xlim=(-2, 182))
-    ax.set(
-        ylabel="squared change of the logits /\nthat between two images", ylim=(0.7 * lowest, None)
-    )
+    ax.set_ylim(0.7 * lowest, 2 * max(1, drawn.change.max()))
+    ax.set_ylabel("squared change of the logits /\nthat between two images")
     _logarithmic(ax, "y", drawn.floor, lowest)
     handles = [
         *ax.get_legend_handles_labels()[0],
@@ -195,6 +195,9 @@ def _logarithmic(ax: Axes, which: str, values: pd.Series, lowest: float = 0.0) -
     narrow = values.max() < 100 * values.min()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(
-        lambda x, _: ("≤ " if x < 1.001 * lowest else "") + np.format_float_positional(x, trim="-")
-    )
+    axis.set_major_formatter(lambda x, _: ("≤ " if x < 1.001 * lowest else "") + _plain(x))
+
+
+def _plain(value: float) -> str:
+    """Return a number without an exponent."""
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")

@@ -80,36 +80,37 @@ def choose(
         seeds: one full training each per weight that is tried.
 
     Returns:
-        The weight; the last one tried where none reaches the goal.
+        The weight; where none reaches the goal, the one that came nearest.
 
     """
+    reached: dict[float, float] = {}
     for nu in weights_to_try(similarity, goal):
         trained = experiment.train(model, group, seeds, nu=nu)
-        reached = validation_similarity(experiment, model, group, trained)
-        if sum(reached) / len(reached) >= goal:
+        values = validation_similarity(experiment, model, group, trained)
+        reached[nu] = sum(values) / len(values)
+        if reached[nu] >= goal:
             break
-    return nu
+    return max(reached, key=reached.get)
 
 
 def weights_to_try(similarity: Mapping[float, float], goal: float) -> list[float]:
     """Return the weights worth a full training, in the order to try them.
 
     A short training of every weight comes first. Full trainings start at the smallest weight that
-    came within `SLACK` of the goal in the short one, and climb until one reaches it.
+    came within `SLACK` of the goal in the short one, or where none did at the one that came
+    nearest, and climb until one reaches the goal.
 
     Args:
         similarity: validation SI by weight, from the short trainings; at least one.
         goal: SI to reach, 0..1.
 
     Returns:
-        Weights in rising order. Where none came near, the one with the highest SI alone: larger
-        ones have destroyed the network.
+        Weights in rising order.
 
     """
     near = [nu for nu, si in similarity.items() if si >= goal - SLACK]
-    if not near:
-        return [max(similarity, key=similarity.get)]
-    return sorted(nu for nu in similarity if nu >= min(near))
+    start = min(near) if near else max(similarity, key=similarity.get)
+    return sorted(nu for nu in similarity if nu >= start)
 
 
 def neighbour(weights: Sequence[float], chosen: float) -> float | None:

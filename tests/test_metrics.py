@@ -122,9 +122,7 @@ def test_an_invariant_network_has_no_error():
 def test_relative_logit_change_against_all_pairs():
     generator = torch.Generator().manual_seed(0)
     logits, changed = torch.randn(2, 7, 4, generator=generator, dtype=torch.float64)
-    pairs = [
-        ((logits[i] - logits[j]) ** 2).sum() for i in range(7) for j in range(7) if i != j
-    ]
+    pairs = [((logits[i] - logits[j]) ** 2).sum() for i in range(7) for j in range(7) if i != j]
     expected = ((changed - logits) ** 2).sum(-1).mean() / (sum(pairs) / len(pairs))
     assert relative_logit_change(logits, changed) == pytest.approx(expected.item())
 

@@ -9,8 +9,8 @@ from invnb.transforming import Split
 from invnb.tuning import SLACK, choose, neighbour, short_trainings, weights_to_try
 
 
-def test_the_best_alone_where_none_came_near():
-    assert weights_to_try({1.0: 0.5, 4.0: 0.7, 2.0: 0.8}, goal=0.95) == [2.0]
+def test_starts_at_the_nearest_where_none_came_near():
+    assert weights_to_try({1.0: 0.5, 4.0: 0.7, 2.0: 0.8}, goal=0.95) == [2.0, 4.0]
 
 
 def test_a_single_weight():
@@ -98,6 +98,7 @@ def test_the_mean_over_seeds_must_reach_the_goal(pretended):
     assert choose(pretended, "IR", R4, {16.0: 1.0, 32.0: 1.0}, 0.935, [0, 1]) == 32.0
 
 
-def test_the_last_one_tried_where_none_reaches_the_goal(pretended):
+def test_the_nearest_in_full_where_none_reaches_the_goal(pretended, monkeypatch):
     assert choose(pretended, "IR", R4, {2.0: 0.99, 4.0: 0.99}, 0.95, [0]) == 4.0
-    assert choose(pretended, "IR", R4, {2.0: 0.5, 4.0: 0.1}, 0.95, [0]) == 2.0
+    monkeypatch.setattr(tuning, "mean_similarity", lambda network, *_: 1 - network.si)
+    assert choose(pretended, "IR", R4, {2.0: 0.99, 4.0: 0.99}, 0.95, [0]) == 2.0
