@@ -1,9 +1,9 @@
 """The experiment behind Table 1 of Moskalev et al.: train a kind of model, measure its invariance.
 
 The kinds are WT (weight-tying), DA (data augmentation), and DA with one of the penalties of
-`invnb.penalties` in the loss: the paper's regularisers IR (of logits), IR_KL and IR_norm (in two readings), and
-their rivals decay and spectral. An import path names a network of one's own, which is trained like DA,
-or taken as it is when it comes with a checkpoint.
+`invnb.penalties` in the loss: the paper's regularisers IR (of logits), IR_KL and IR_norm (in two
+readings), and their rivals decay and spectral. An import path names a network of one's own, which
+is trained like DA, or taken as it is when it comes with a checkpoint.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,9 +1,10 @@
 """What can be added to the loss, times a weight nu (equation 4 of Moskalev et al.).
 
 The regularisers of section 4.4 pull the logits f(x) and f(gx) of one image together: "LI", "KL"
-and "norm", the last in two readings. Two rivals know nothing of the group and make a network less sensitive to its input in
-general: "decay", decoupled weight decay (Loshchilov and Hutter, 2019), which the optimiser does,
-and "spectral", the squared spectral norms of the weights (Yoshida and Miyato, 2017, equation 3).
+and "norm", the last in two readings. Two rivals know nothing of the group and make a network less
+sensitive to its input in general: "decay", decoupled weight decay (Loshchilov and Hutter, 2019),
+which the optimiser does, and "spectral", the squared spectral norms of the weights (Yoshida and
+Miyato, 2017, equation 3).
 
 Axes: S seeds trained together, B images of a batch, K classes.
 """

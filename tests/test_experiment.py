@@ -200,7 +200,7 @@ def test_architectures_are_trained_apart(model, cache, monkeypatch):
     assert len(list(cache.iterdir())) == 2
     network = this.network(model, R4, trained)
     assert type(network) is (TiedCNN if model == "WT" else CNN)
-    assert torch.equal(network.first.weight.double(), trained.state["first.weight"].double())
+    assert torch.equal(network.first.weight, trained.state["first.weight"].float())
     make(architecture="CNN", hidden=9).train(model, R4, [0], epochs=1)
     assert len(list(cache.iterdir())) == 3
     monkeypatch.setattr(experiment, "train", fail)
