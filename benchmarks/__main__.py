@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import build, saliency, seeds
+from benchmarks import build, jacobian, saliency, seeds
 from benchmarks.timing import Row
 
-BENCHMARKS = {"saliency": saliency, "seeds": seeds, "build": build}
+BENCHMARKS = {"saliency": saliency, "jacobian": jacobian, "seeds": seeds, "build": build}
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def bracket(values: Mapping[float, float], goal: float) -> tuple[float, float] |
         goal: value to enclose.
 
     Returns:
-        Two settings next to each other in rising order; None where no two enclose the goal.
+        Two settings that are neighbours when sorted; None where no two enclose the goal.
 
     """
     settings = sorted(values)

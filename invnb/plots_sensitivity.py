@@ -28,7 +28,7 @@ LABELS = {
     "sigma_max": r"$\sigma_\mathrm{max}$ (logits per unit of the input)",
     "orbit_over_random": "sensitivity along the orbit /\nin random directions",
 }
-LOWEST = {"orbit_over_random": 1e-3, "change": 1e-5}  # smaller ones, and none, are drawn here
+LOWEST_RATIO, LOWEST_CHANGE = 1e-3, 1e-5  # smaller ones, and none, are drawn here
 _METHODS = ("#000000", "#4477AA", "#AA3377", "#228833", "#EE6677", "#999933", "#66CCEE")
 _BAND: dict[str, Any] = {"errorbar": ("ci", 95), "n_boot": 300, "seed": 0}  # of the mean, 95 %
 
@@ -95,8 +95,7 @@ def sweep(rows: pd.DataFrame) -> Figure:
         len(groups), 3, figsize=(10, 2.8 * len(groups) + 0.6), sharex="col", sharey="col",
         squeeze=False, layout="constrained",
     )  # fmt: skip
-    lowest = LOWEST["orbit_over_random"]
-    table = rows.assign(orbit_over_random=rows.orbit_over_random.clip(lowest))
+    table = rows.assign(orbit_over_random=rows.orbit_over_random.clip(LOWEST_RATIO))
     for line, group in zip(axes, groups, strict=True):
         means = table[table.group == group].groupby(["model", "nu"])[list(LABELS)].mean()
         for ax, (x, y) in zip(line, pairs, strict=True):
@@ -110,7 +109,7 @@ def sweep(rows: pd.DataFrame) -> Figure:
         line[0].set_ylabel(f"{group}\naccuracy")
     _logarithmic(axes[0, 1], "x", rows.sigma_max)
     _logarithmic(axes[0, 2], "x", rows.sigma_max)
-    _logarithmic(axes[0, 2], "y", table.orbit_over_random, lowest)
+    _logarithmic(axes[0, 2], "y", table.orbit_over_random, LOWEST_RATIO)
     handles = [
         plt.Line2D([], [], ls="-" if weights > 1 else "", color=colour(model), ms=7, mec="0.2",
                    label=KINDS[model][0], marker=KINDS[model][1])
@@ -166,19 +165,17 @@ def transfer(rows: pd.DataFrame) -> Figure:
 
     """
     figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
-    lowest = LOWEST["change"]
-    drawn = rows.assign(change=rows.change.clip(lowest), floor=rows.floor.clip(lowest))
+    drawn = rows.assign(**rows[["change", "floor"]].clip(LOWEST_CHANGE))
     for model, of_model in drawn.groupby("model", sort=False):
         style = {"color": colour(model), "lw": 1.6, "ax": ax, **_BAND}
         dots = {"marker": "o", "ms": 4, "mew": 0, "label": model}
         sns.lineplot(of_model, x="degrees", y="change", **dots, **style)
         sns.lineplot(of_model, x="degrees", y="floor", ls=":", **style)
-    for turn in (0, 90, 180):
-        ax.axvline(turn, color="black", lw=0.8, zorder=0.9)
+    ax.vlines((0, 90, 180), 1e-9, 1e9, color="black", lw=0.8, zorder=0.9)
     ax.set(xlabel="rotation (degrees)", xticks=range(0, 181, 45), xlim=(-2, 182))
-    ax.set_ylim(0.7 * lowest, 2 * max(1, drawn.change.max()))
+    ax.set_ylim(0.7 * LOWEST_CHANGE, 2 * max(1, drawn.change.max()))
     ax.set_ylabel("squared change of the logits /\nthat between two images")
-    _logarithmic(ax, "y", drawn.floor, lowest)
+    _logarithmic(ax, "y", drawn.floor, LOWEST_CHANGE)
     handles = [
         *ax.get_legend_handles_labels()[0],
         plt.Line2D([], [], color="black", ls=":", label="there and back (interpolation alone)"),

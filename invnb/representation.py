@@ -15,7 +15,7 @@ def orbit_over_class_spread(features: Tensor, labels: Tensor) -> Tensor:
 
     A spread is the root mean squared distance of points to their mean: over the G poses of the
     image, and over all poses of all images of the class. 0 is invariant; 1 means that the poses
-    of one image are as far apart as any two points of the class.
+    of one image are as far apart as any two points of the class. A class at one point gives 0.
 
     Args:
         features: `[B, G, F]`.
@@ -26,7 +26,7 @@ def orbit_over_class_spread(features: Tensor, labels: Tensor) -> Tensor:
     of_class = torch.ones_like(orbit)
     for k in labels.unique():
         of_class[labels == k] = _spread(features[labels == k].flatten(0, 1))
-    return orbit / of_class
+    return torch.where(of_class > 0, orbit / of_class, 0)
 
 
 def near_own_class(features: Tensor, labels: Tensor) -> Tensor:
@@ -39,7 +39,8 @@ def near_own_class(features: Tensor, labels: Tensor) -> Tensor:
     """
     classes = labels.unique()
     means = torch.stack([features[labels == k].mean((0, 1)) for k in classes])  # (K, F)
-    nearest = torch.cdist(features.flatten(0, 1), means).argmin(-1)
+    exact = "donot_use_mm_for_euclid_dist"  # the product form loses digits far from 0
+    nearest = torch.cdist(features.flatten(0, 1), means, compute_mode=exact).argmin(-1)
     return classes[nearest].unflatten(0, features.shape[:2]) == labels.unsqueeze(1)
 
 

@@ -17,5 +17,6 @@ def rotate(images: Tensor, degrees: float, fill: float) -> Tensor:
 
     """
     bilinear = torchvision.transforms.InterpolationMode.BILINEAR
-    turned = _functional.rotate(images.unsqueeze(1), degrees, bilinear, fill=[fill])
-    return turned.squeeze(1)
+    # torchvision's own `fill` counts the frame's edge twice; outside of it there is 0 anyway
+    turned = _functional.rotate((images - fill).unsqueeze(1), degrees, bilinear)
+    return turned.squeeze(1) + fill

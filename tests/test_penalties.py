@@ -12,13 +12,7 @@ from invnb.penalties import OVER_ORBIT, PENALTIES, SpectralNorms
 
 S, B, K = 2, 3, 4
 EACH = pytest.mark.parametrize("name", OVER_ORBIT)
-BRUTE_FORCE = {
-    "LI": lambda f, g: 0.5 * sum((p - q) ** 2 for p, q in zip(f, g, strict=True)),
-    "KL": lambda f, g: entropy(softmax(f), softmax(g)),
-    "norm": lambda f, g: (
-        sum((p - q) ** 2 for p, q in zip(f, g, strict=True)) / sum(p**2 for p in f)
-    ),
-}
+NORMS = ("norm", "norm_through")
 
 
 def randn(*shape, seed=0):
@@ -30,11 +24,23 @@ def make_logits():
     return 2 * randn(S, B, K, seed=0), 2 * randn(S, B, K, seed=1)
 
 
+def brute_force(name, f, g):
+    if name == "KL":
+        return entropy(softmax(f), softmax(g))
+    distance = sum((p - q) ** 2 for p, q in zip(f, g, strict=True))
+    return distance / 2 if name == "LI" else distance / sum(p**2 for p in f)
+
+
+def gradients(name):
+    pair = [f.requires_grad_() for f in make_logits()]
+    return torch.autograd.grad(OVER_ORBIT[name](*pair).sum(), pair)
+
+
 # --- over the orbit ---
 
 
 def test_names():
-    assert PENALTIES == ("LI", "KL", "norm", "decay", "spectral")
+    assert list(PENALTIES) == ["LI", "KL", *NORMS, "decay", "spectral"]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,7 @@ def test_names():
     [
         ("LI", [1.0, 2.0], [4.0, -2.0], 12.5),  # (3² + 4²) / 2
         ("norm", [1.0, 2.0], [4.0, -2.0], 5.0),  # (3² + 4²) / (1² + 2²)
+        ("norm_through", [1.0, 2.0], [4.0, -2.0], 5.0),
         # u = (1/2, 1/2), q = (1/4, 3/4)
         ("KL", [0.0, 0.0], [0.0, math.log(3)], math.log(2) / 2 + math.log(2 / 3) / 2),
     ],
@@ -59,7 +66,7 @@ def test_against_loops(name):
     assert found.shape == (S, B)
     for s in range(S):
         for b in range(B):
-            expected = BRUTE_FORCE[name](logits[s, b].tolist(), turned[s, b].tolist())
+            expected = brute_force(name, logits[s, b].tolist(), turned[s, b].tolist())
             assert found[s, b].item() == pytest.approx(expected, rel=1e-10)
 
 
@@ -69,7 +76,7 @@ def test_zero_where_the_pose_changes_nothing(name):
     assert OVER_ORBIT[name](logits, logits).abs().max() == 0
 
 
-@pytest.mark.parametrize("name", ["KL", "norm"])
+@pytest.mark.parametrize("name", ["KL", *NORMS])
 def test_directed(name):
     logits, turned = make_logits()
     there, back = (OVER_ORBIT[name](*pair) for pair in ((logits, turned), (turned, logits)))
@@ -85,10 +92,10 @@ def test_kl_alone_is_blind_to_a_constant_added_to_all_logits_of_one_pose():
 
 
 @pytest.mark.parametrize("factor", [0.01, 7.0])
-def test_norm_alone_is_blind_to_the_scale_of_the_network(factor):
+def test_the_norms_alone_are_blind_to_the_scale_of_the_network(factor):
     pair = make_logits()
     ratio = {n: p(*(factor * f for f in pair)) / p(*pair) for n, p in OVER_ORBIT.items()}
-    assert (ratio["norm"] - 1).abs().max() < 1e-12
+    assert all((ratio[name] - 1).abs().max() < 1e-12 for name in NORMS)
     assert (ratio["LI"] / factor**2 - 1).abs().max() < 1e-12
     assert (ratio["KL"] - 1).abs().min() > 0.1
 
@@ -103,11 +110,38 @@ def test_extreme_logits_stay_finite(scale):
 
 @EACH
 def test_gradients_reach_both_arguments(name):
-    """Against finite differences."""
-    pair = [f.requires_grad_() for f in make_logits()]
-    assert torch.autograd.gradcheck(OVER_ORBIT[name], pair)
-    for gradient in torch.autograd.grad(OVER_ORBIT[name](*pair).sum(), pair):
+    for gradient in gradients(name):
         assert gradient.abs().min() > 0
+
+
+@pytest.mark.parametrize("name", ["LI", "KL", "norm_through"])
+def test_gradients_against_finite_differences(name):
+    assert torch.autograd.gradcheck(OVER_ORBIT[name], [f.requires_grad_() for f in make_logits()])
+
+
+def test_gradient_of_norm_takes_the_magnitude_for_given():
+    logits, turned = make_logits()
+    expected = 2 * (logits - turned) / logits.square().sum(-1, keepdim=True)
+    of_logits, of_turned = gradients("norm")
+    torch.testing.assert_close(of_logits, expected)
+    torch.testing.assert_close(of_turned, -expected)
+
+
+def test_norm_through_alone_pays_for_a_constant_added_to_all_logits():
+    constant = {name: sum(gradients(name)).sum(-1) for name in OVER_ORBIT}
+    assert all(constant[name].abs().max() < 1e-12 for name in ("LI", "KL", "norm"))
+    assert constant["norm_through"].abs().min() > 1e-3
+
+
+def test_norm_alone_pays_for_smaller_logits():
+    """Its gradient, not its value: along f and g together it is twice the value (Euler)."""
+    pair = make_logits()
+
+    def radial(name):
+        return sum((f * g).sum(-1) for f, g in zip(pair, gradients(name), strict=True))
+
+    torch.testing.assert_close(radial("norm"), 2 * OVER_ORBIT["norm"](*pair))
+    assert radial("norm_through").abs().max() < 1e-12
 
 
 # --- spectral norms ---

@@ -166,3 +166,16 @@ def test_overlap_against_sets():
             expected = len(active[0] & found) / len(either) if either else 1
             assert overlap[b, g].item() == pytest.approx(expected)
     assert 0.1 < overlap[:, 1:].mean() < 0.9
+
+
+def test_a_class_at_one_point_has_no_spread_at_all():
+    assert (
+        orbit_over_class_spread(torch.zeros(3, 4, 2), torch.tensor([0, 0, 1])).tolist() == [0] * 3
+    )
+
+
+def test_nearness_survives_a_large_offset_in_single_precision():
+    labels = torch.arange(40) % 3
+    features = torch.randn(40, 4, 8, generator=torch.Generator().manual_seed(0))
+    features = features + 2 * labels[:, None, None]
+    assert torch.equal(near_own_class(features + 1e3, labels), near_own_class(features, labels))

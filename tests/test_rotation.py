@@ -106,17 +106,12 @@ def test_the_corners_at_45_degrees():
     torch.testing.assert_close(turned[[0, 17, 35, 18], [17, 0, 18, 35]], torch.ones(4))
 
 
-BORDER = pytest.mark.xfail(strict=True, reason="torchvision weights the frame's edge twice")
-
-
-@BORDER
 @ANGLES
 def test_a_uniform_image_filled_with_its_own_value_stays(degrees):
     images = torch.full((1, 36, 36), -0.42)
     torch.testing.assert_close(rotate(images, degrees, fill=-0.42), images)
 
 
-@BORDER
 @SIZES
 @ANGLES
 def test_whole_frame_is_scipys(size, degrees):

@@ -66,7 +66,9 @@ def over_orbit(penalty, logits, other):
             log_softmax(other, 1), log_softmax(logits, 1), reduction="batchmean", log_target=True
         )
     distance = ((logits - other) ** 2).sum(1)
-    return (0.5 * distance if penalty == "LI" else distance / (logits**2).sum(1)).mean()
+    if penalty == "LI":
+        return 0.5 * distance.mean()
+    return (distance / ((logits.detach() if penalty == "norm" else logits) ** 2).sum(1)).mean()
 
 
 def squared_spectral_norm(weight, right):
@@ -101,7 +103,7 @@ def plain_loop(factory, group, nu, seed, epochs=SCHEDULE.epochs, penalty="LI"):
             x = group.act_each(TRAINING.images[order[batch]], poses[batch])
             logits = network(x)
             loss = cross_entropy(logits, TRAINING.labels[order[batch]])
-            if nu and penalty in ("LI", "KL", "norm"):
+            if nu and penalty not in ("decay", "spectral"):
                 other = network(group.act_each(x, turns[batch]))
                 loss = loss + nu * over_orbit(penalty, logits, other)
             if nu and penalty == "spectral":
