@@ -134,7 +134,12 @@ class Experiment:
             nu: weight of the penalty, for the kinds that have one; 0 makes them DA.
             epochs: instead of the schedule's.
 
+        Raises:
+            InvnbError: a weight for a kind that has no penalty.
+
         """
+        if nu and model not in PENALTY:
+            raise InvnbError(f"{model} takes no weight, got {nu:g}; {', '.join(PENALTY)} do")
         factory = self.factory(model, group)
         if "@" in model:  # a network that comes trained is one network, whatever the seeds
             return [Trained(seeds[0], factory().state_dict(), 0, 0, 0.0)]

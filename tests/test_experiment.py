@@ -396,3 +396,9 @@ def test_similarity_in_chunks_and_with_another_recipe():
     torch.testing.assert_close(orbit_similarity(network, split, R4, chunk=3), whole)
     coarse = orbit_similarity(network, split, R4, threshold=0.1)
     assert (coarse - whole)[:, 1:].abs().max() > 0.1
+
+
+@pytest.mark.parametrize("model", ["WT", "DA", "own_model:make"])
+def test_a_weight_for_a_kind_without_penalty_is_refused(model, own_module):
+    with pytest.raises(InvnbError, match=f"{model} takes no weight, got 0.5; IR"):
+        make().train(model, R4, [0], nu=0.5)
