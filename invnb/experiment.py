@@ -30,7 +30,7 @@ PENALTY = {
     "IR": "LI",
     "IR_KL": "KL",
     "IR_norm": "norm",
-    "IR_norm_through": "norm_through",
+    "IR_through": "norm_through",
     "decay": "decay",
     "spectral": "spectral",
 }

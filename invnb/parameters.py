@@ -7,7 +7,7 @@ The cell tagged `parameters` holds one line a parameter,
 with a type out of `TYPES`, a literal, and a comment that may end in a constraint: `[> 0]`,
 `[>= 1]`, `[< 1]`, `[<= 1]`, a closed range `[0..1]`, one of `[auto | cpu | cuda]`, where `*` stands
 for any text. A constraint holds for each element of a list; `distinct` (alone or after a comma)
-forbids repeated elements.
+forbids repeated elements, and `or none` at the end allows an empty list where the default is not.
 """
 
 import ast
@@ -18,7 +18,7 @@ import operator
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -47,6 +47,7 @@ class Constraint:
         allows: whether one element is allowed.
         choices: the words of `[a | b | c]`, else nothing.
         distinct: whether a list must not hold an element twice.
+        empty: whether a list may hold nothing.
 
     """
 
@@ -54,9 +55,11 @@ class Constraint:
     allows: Callable[[Any], bool]
     choices: tuple[str, ...] = ()
     distinct: bool = False
+    empty: bool = False
 
     def __str__(self) -> str:
-        return f"{self.rule}, distinct" if self.distinct and self.rule != "distinct" else self.rule
+        more = ", distinct" if self.distinct and self.rule != "distinct" else ""
+        return self.rule + more + (" or none" if self.empty else "")
 
 
 def constraint(text: str) -> Constraint:
@@ -66,6 +69,8 @@ def constraint(text: str) -> Constraint:
         InvnbError: `text` is in none of the forms that this module's docstring lists.
 
     """
+    if text.endswith(" or none"):
+        return replace(constraint(text.removesuffix(" or none").rstrip(" ,")), empty=True)
     rule = text.removesuffix("distinct").rstrip(" ,")
     distinct = text.endswith("distinct")
     if not rule and distinct:
@@ -86,7 +91,7 @@ def constraint(text: str) -> Constraint:
         return Constraint(f"in {rule}", lambda e: low <= e <= high, distinct=distinct)
     raise InvnbError(
         f"constraint [{text}] is none of [> 0], [>= 1], [< 1], [<= 1], [0..1], [a | b | c], "
-        "[distinct] and [>= 0, distinct]"
+        "[distinct], [>= 0, distinct] and [>= 0, distinct or none]"
     )
 
 
@@ -114,7 +119,7 @@ class Parameter:
 
         Raises:
             InvnbError: wrong type, not finite, out of range, an element twice, or an empty list
-                where the default is not empty.
+                where neither the default nor the constraint is one.
 
         """
         element_type = self.type.removeprefix("list[").removesuffix("]")
@@ -128,7 +133,8 @@ class Parameter:
                 f"{self.type}{' of finite size' if 'float' in self.type else ''}, "
                 f"such as {self.default!r}"
             )
-        if is_list and not elements and self.default:
+        may_be_empty = not self.default or (self.constraint and self.constraint.empty)
+        if is_list and not elements and not may_be_empty:
             raise InvnbError(f"parameter {self.name} is empty, but needs at least one element")
         for element in elements:
             if self.constraint and not self.constraint.allows(element):

@@ -19,7 +19,7 @@ from invnb.groups import CyclicGroup
 _PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(
     zip(
-        ("WT", "DA", "IR", "IR_KL", "IR_norm", "decay", "IR_norm_through", "spectral"),
+        ("WT", "DA", "IR", "IR_KL", "IR_norm", "decay", "IR_through", "spectral"),
         _PALETTE,
         strict=False,
     )

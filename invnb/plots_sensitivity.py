@@ -17,7 +17,7 @@ KINDS = {  # label and marker of a model, in the order of figure 5
     "IR_KL": ("KL", "s"),
     "IR": ("L2", "o"),
     "IR_norm": ("L2 / |f|²", "D"),
-    "IR_norm_through": ("L2 / |f|², through", "P"),
+    "IR_through": ("L2 / |f|², through", "P"),
     "decay": ("weight decay", "^"),
     "spectral": ("spectral norms", "v"),
     "WT": ("WT", "*"),

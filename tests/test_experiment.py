@@ -152,7 +152,7 @@ def test_da_and_ir_without_regulariser_are_one_network(monkeypatch):
         ("IR", "LI"),
         ("IR_KL", "KL"),
         ("IR_norm", "norm"),
-        ("IR_norm_through", "norm_through"),
+        ("IR_through", "norm_through"),
         ("decay", "decay"),
         ("spectral", "spectral"),
     ],

@@ -176,3 +176,18 @@ def test_check_namespace_stops_at_what_plain_papermill_lets_through(tmp_path, mo
         parameters.check_namespace("tiny", kernel | {"seeds": "[0,1]"})
     with pytest.raises(InvnbError, match="rate is missing"):
         parameters.check_namespace("tiny", {"seeds": [0]})
+
+
+def test_a_list_may_be_empty_where_the_constraint_says_so():
+    line = "kinds: list[str] = ['a']  # kinds [a | b, distinct or none]"
+    (kinds,) = parameters.parse(line)
+    assert str(kinds.constraint) == "one of a, b, distinct or none"
+    assert kinds.checked([]) == []
+    assert kinds.checked(["b", "a"]) == ["b", "a"]
+    for wrong in (["c"], ["a", "a"]):
+        with pytest.raises(InvnbError):
+            kinds.checked(wrong)
+    (counts,) = parameters.parse("counts: list[int] = [1]  # how many [>= 1 or none]")
+    assert counts.checked([]) == []
+    with pytest.raises(InvnbError, match="counts is"):
+        counts.checked([0])
