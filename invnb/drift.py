@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from invnb import data
-from invnb.data import DataUnavailableError, ImageData
+from invnb.data import DataError, DataUnavailableError, ImageData
 from invnb.transforming import Split
 
 
@@ -44,8 +44,17 @@ def mixed(first: Split, second: Split, beta: float) -> Split:
 
 
 def area(values: Sequence[float], betas: Sequence[float]) -> float:
-    """Return the area under a curve over the drift, by the trapezoidal rule."""
-    return float(np.trapezoid(values, betas))
+    """Return the area under a curve over the drift, by the trapezoidal rule, per unit of drift.
+
+    From beta = 0 to 1 that is the area; over a part of the drift it is the mean over that part.
+
+    Args:
+        values: at each degree.
+        betas: rising.
+
+    """
+    span = betas[-1] - betas[0]
+    return float(np.trapezoid(values, betas) / span) if span else float(values[0])
 
 
 def destination(name: str, start: ImageData) -> ImageData:
@@ -53,15 +62,17 @@ def destination(name: str, start: ImageData) -> ImageData:
 
     Args:
         name: "fashion-mnist"; "scrambled" (the images of `start` with their pixels in another,
-            fixed order); "auto": FashionMNIST where it is in the folder or can be downloaded, else
-            scrambled, after printing a notice that says why.
+            fixed order); "auto": FashionMNIST where it is in the folder or can be downloaded (and
+            is not the start), else scrambled, after printing a notice that says why.
         start: the images that the data drift from.
 
     Raises:
-        DataError: as `invnb.data.load` does.
+        DataError: as `invnb.data.load` does, and when both ends are FashionMNIST.
 
     """
-    if name != "scrambled":
+    if name == "fashion-mnist" and start.name == "FashionMNIST":
+        raise DataError("drift from FashionMNIST to itself is none: set drift_data to scrambled")
+    if name != "scrambled" and start.name != "FashionMNIST":
         try:
             return data.load("fashion-mnist")
         except DataUnavailableError as error:

@@ -81,7 +81,8 @@ def relative_logit_change(logits: Tensor, changed: Tensor) -> Tensor:
     """Return the squared change of the logits in units of that between two images, a scalar.
 
     mean |f(x') - f(x)|^2 over the mean |f(x) - f(y)|^2 of two different images: 0 is invariant, 1
-    means that x' might be any other image. Unlike LI, it is blind to the scale of the logits.
+    means that x' might be any other image. Unlike LI, it is blind to the scale of the logits. 0
+    for a network with one answer to all images.
 
     Args:
         logits: f(x), `[B, K]`, B of 2 or more.
@@ -89,7 +90,8 @@ def relative_logit_change(logits: Tensor, changed: Tensor) -> Tensor:
 
     """
     change = (changed - logits).square().sum(-1).mean()
-    return change / (2 * logits.var(0).sum())  # twice the variance is the mean over pairs
+    between = 2 * logits.var(0).sum()  # twice the variance is the mean over pairs
+    return torch.where(between > 0, change / between, 0)
 
 
 def orbit_mean(values: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def drift_frame(image: np.ndarray, di: Mapping[str, float], beta: float, highest
     ax.invert_yaxis()
     ax.grid(visible=False)
     sns.despine(ax=ax)
-    figure.suptitle(f"β = {beta:.1f}", y=0.98, fontsize=12)
+    figure.suptitle(f"β = {beta:g}", y=0.98, fontsize=12)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=90, bbox_inches=figure.bbox_inches)
     plt.close(figure)

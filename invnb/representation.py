@@ -14,8 +14,8 @@ def orbit_over_class_spread(features: Tensor, labels: Tensor) -> Tensor:
     """Return the spread of each image's orbit over the spread of its class, `[B]`.
 
     A spread is the root mean squared distance of points to their mean: over the G poses of the
-    image, and over all poses of all images of the class. 0 is invariant; 1 means that the poses
-    of one image are as far apart as any two points of the class. A class at one point gives 0.
+    image, and over all poses of all images of the class. 0 is invariant; G points drawn
+    at random from the class would have sqrt(1 - 1 / G). A class at one point gives 0.
 
     Args:
         features: `[B, G, F]`.

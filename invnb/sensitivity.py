@@ -86,7 +86,8 @@ def sensitivities(network: Network, images: Tensor, group: CyclicGroup) -> dict[
     Returns:
         `sigma_max`, the mean over the images; `orbit_over_random` and `orbit_over_image`, the
         mean `relative_change` from x to gx (without the identity) over that from x to a point as
-        far away in a random direction, and over that from x to another of the images.
+        far away in a random direction, and over that from x to another of the images. A network
+        that answers to nothing has all three at 0.
 
     """
     generator = torch.Generator().manual_seed(0)
@@ -100,6 +101,10 @@ def sensitivities(network: Network, images: Tensor, group: CyclicGroup) -> dict[
     other = relative_change(network, images, images.roll(1, 0)).double().mean().item()
     return {
         "sigma_max": largest_singular_value(network, images).double().mean().item(),
-        "orbit_over_random": along / torch.stack(random).double().mean().item(),
-        "orbit_over_image": along / other,
+        "orbit_over_random": _ratio(along, torch.stack(random).double().mean().item()),
+        "orbit_over_image": _ratio(along, other),
     }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

@@ -1,9 +1,11 @@
 """What every notebook keeps to, so that it reads well, runs anywhere and checks itself."""
 
+import ast
 import copy
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import nbformat
 import pytest
@@ -52,6 +54,13 @@ def test_cells_are_short_and_were_executed_in_order(path):
     assert counts == sorted(set(counts))
 
 
+def test_no_cell_rebinds_a_parameter_or_the_data(path):
+    declared = {p.name for p in parameters.read(path)}
+    bound = Counter(name for cell in code_cells(path) for name in _bound(ast.parse(cell.source)))
+    once = declared | ({"images", "splits", "experiment"} & bound.keys())
+    assert {name: bound[name] for name in once if bound[name] != 1} == {}
+
+
 def test_nothing_names_a_folder_of_some_machine(path):
     assert not OF_A_MACHINE.search(path.read_text(encoding="utf-8"))
 
@@ -74,6 +83,17 @@ def test_a_changed_digit_in_a_stored_output_fails(path, tmp_path):
     failed = re.findall(r"^FAILED (\S+)::Cell (\d+)", done.stdout, re.MULTILINE)
     position = sum(c.cell_type == "code" for c in notebook.cells) - 1
     assert failed == [("changed.ipynb", str(position))], done.stdout
+
+
+def _bound(node):
+    """Yield the names that a cell binds for the cells after it: not those inside of functions."""
+    hidden = ast.FunctionDef | ast.Lambda | ast.ListComp | ast.DictComp | ast.SetComp
+    if isinstance(node, hidden | ast.GeneratorExp):
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from _bound(child)
 
 
 def _digit_changed(cell):
