@@ -162,3 +162,17 @@ def test_files_that_are_there_but_bad_are_an_error_not_a_reason_to_scramble(monk
     monkeypatch.setattr(data, "load", bad)
     with pytest.raises(data.DataError, match="differs"):
         destination("auto", START)
+
+
+def test_area_over_a_part_of_the_drift_is_the_mean_there():
+    assert area([0.8, 0.8], [0.5, 0.75]) == pytest.approx(0.8)
+    assert area([1.0, 0.0], [0.0, 0.5]) == pytest.approx(0.5)
+    assert area([0.3], [0.5]) == 0.3
+
+
+def test_fashion_mnist_does_not_drift_to_itself(monkeypatch):
+    fashion = ImageData(START.images, START.labels, "FashionMNIST", "folder", "c")
+    monkeypatch.setattr(data, "load", lambda name: fashion)
+    with pytest.raises(data.DataError, match="to itself is none"):
+        destination("fashion-mnist", fashion)
+    assert destination("auto", fashion).name == "FashionMNIST, pixels scrambled"

@@ -135,3 +135,7 @@ def test_relative_logit_change_is_0_unchanged_1_for_another_image_and_blind_to_s
     assert relative_logit_change(logits, shuffled) == pytest.approx(1, abs=0.06)
     scaled = relative_logit_change(10 * logits + 3, 10 * shuffled + 3)
     assert scaled == pytest.approx(relative_logit_change(logits, shuffled).item())
+
+
+def test_relative_logit_change_of_one_answer_to_all_images_is_0():
+    assert relative_logit_change(torch.ones(5, 3), torch.ones(5, 3)) == 0

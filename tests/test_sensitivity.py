@@ -228,3 +228,11 @@ def test_the_scale_of_the_logits_moves_sigma_max_alone(group, factor):
     plain = sensitivities(network, x, group)
     scaled = sensitivities(lambda i: factor * network(i), x, group)
     assert scaled == pytest.approx(plain | {"sigma_max": abs(factor) * plain["sigma_max"]})
+
+
+def test_a_network_that_answers_to_nothing_has_no_sensitivity_at_all():
+    def silent(x):
+        return x.sum((1, 2))[:, None] * torch.zeros(3)
+
+    found = sensitivities(silent, torch.randn(4, 6, 6), R4)
+    assert found == {"sigma_max": 0.0, "orbit_over_random": 0.0, "orbit_over_image": 0.0}
