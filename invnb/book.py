@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 
 from invnb import pages, paths, vendor
@@ -113,10 +114,26 @@ def _lay_out(stage: Path, notebooks: Mapping[str, Path]) -> None:
     for name, source in notebooks.items():
         if not source.exists():
             raise InvnbError(f"{source} is missing beside its result: run it again with --force.")
-        shutil.copy(source, stage / "notebooks" / f"{name}.ipynb")
+        chapter = nbformat.read(source, as_version=4)
+        nbformat.write(_glued_once(chapter), stage / "notebooks" / f"{name}.ipynb")
     toc = stage / "book" / "_toc.yml"
     kept = contents(yaml.safe_load(toc.read_text(encoding="utf-8")), notebooks)
     toc.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
+
+
+def _glued_once(chapter: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Keep the last output of each glued name: a name recorded again replaces what it held."""
+    seen: set[str] = set()
+    for cell in reversed(chapter.cells):
+        kept = []
+        for output in reversed(cell.get("outputs", [])):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            if name is None or name not in seen:
+                kept.append(output)
+                seen.add(name)
+        if cell.cell_type == "code":
+            cell.outputs = kept[::-1]
+    return chapter
 
 
 def contents(toc: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
