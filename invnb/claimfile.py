@@ -13,6 +13,9 @@
         statement: in our own words
         published: {value: 0.946, sd: 0.001, n: 4, unit: fraction}   # or null
         criterion: [conditions, the main one first]                  # forms: `invnb.criteria`
+        trained: [M >= 0.984]   # what the means must reach for the claim to be judged, in place of
+                                # the source's number of steps
+        seeds: 3                                                     # instead of the file's
         by_construction: true                                        # if it cannot fail
 """
 
@@ -26,13 +29,13 @@ from typing import Any
 import yaml
 
 from invnb import criteria, paths
-from invnb.criteria import Condition
+from invnb.criteria import Comparison, Condition
 from invnb.errors import InvnbError
 
 FILE_KEYS = {"source", "settings", "seeds", "data", "claims"}
 SOURCE_KEYS = {"short", "title", "citation"}
 CLAIM_KEYS = {"id", "place", "statement", "published", "criterion"}
-OPTIONAL_CLAIM_KEYS = {"data", "settings", "by_construction"}
+OPTIONAL_CLAIM_KEYS = {"data", "seeds", "settings", "trained", "by_construction"}
 PUBLISHED_KEYS = {"value", "sd", "n", "unit"}
 
 
@@ -48,6 +51,8 @@ class Claim:
         statement: what it says, in our own words.
         published: the number, as `{"value", "sd", "n", "unit"}`; None where there is none.
         criterion: conditions, the main one first.
+        trained: what the means of some measurements must reach, whatever the number of steps;
+            none where the steps must be the source's.
         criterion_hash: SHA-256 of everything that decides the verdict, but the measurements.
         on: names of the data that it can be judged on.
         settings: parameters that must have the source's values.
@@ -63,6 +68,7 @@ class Claim:
     statement: str
     published: Mapping[str, Any] | None
     criterion: tuple[Condition, ...]
+    trained: tuple[Comparison, ...]
     criterion_hash: str
     on: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -72,7 +78,8 @@ class Claim:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the measurements that the criterion needs, in order of appearance."""
-        return tuple(dict.fromkeys(q.name for c in self.criterion for q in c.quantities))
+        conditions = (*self.criterion, *self.trained)
+        return tuple(dict.fromkeys(q.name for c in conditions for q in c.quantities))
 
     @property
     def criterion_text(self) -> str:
@@ -122,18 +129,18 @@ def _claim(
     published, data = entry["published"], entry.get("data", content["data"])
     if published is not None:
         _check_keys(published, PUBLISHED_KEYS, set(), f"{where}, published")
-    written = entry["criterion"]
-    if not isinstance(written, list) or not written:
-        raise InvnbError(f"{where}: criterion must be a list of conditions, got {written!r}")
-    conditions = []
-    for condition in written:
-        try:
-            conditions.append(criteria.parse(condition, published))
-        except InvnbError as error:
-            raise InvnbError(f"{where}, condition {condition!r}: {error}") from error
+    parsed = {
+        key: _conditions(entry[key], published, f"{where}, {key}")
+        for key in ("criterion", "trained")
+        if key in entry
+    }
+    for condition in parsed.get("trained", ()):
+        if not isinstance(condition, Comparison):
+            raise InvnbError(f"{where}, trained: {condition.text!r} is not a comparison")
     settings = content["settings"] | entry.get("settings", {})
-    decisive = {"settings": settings, "seeds": content["seeds"]}
-    decisive |= {"criterion": written, "published": published, "data": data}
+    seeds = entry.get("seeds", content["seeds"])
+    decisive = {"settings": settings, "seeds": seeds, "published": published, "data": data}
+    decisive |= {key: entry[key] for key in parsed}
     return Claim(
         id=entry["id"],
         notebook=notebook,
@@ -141,13 +148,28 @@ def _claim(
         place=entry["place"],
         statement=entry["statement"],
         published=published,
-        criterion=tuple(conditions),
+        criterion=parsed["criterion"],
+        trained=parsed.get("trained", ()),
         criterion_hash=hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest(),
         on=tuple(data),
         settings=settings,
-        seeds=content["seeds"],
+        seeds=seeds,
         by_construction=bool(entry.get("by_construction", False)),
     )
+
+
+def _conditions(
+    written: Any, published: Mapping[str, Any] | None, where: str
+) -> tuple[Condition, ...]:
+    if not isinstance(written, list) or not written:
+        raise InvnbError(f"{where} must be a list of conditions, got {written!r}")
+    conditions = []
+    for condition in written:
+        try:
+            conditions.append(criteria.parse(condition, published))
+        except InvnbError as error:
+            raise InvnbError(f"{where}, condition {condition!r}: {error}") from error
+    return tuple(conditions)
 
 
 def _check_keys(mapping: Any, required: set[str], optional: set[str], where: str) -> None:

@@ -2,7 +2,8 @@
 
 A verdict is about the source's settings: where a run used others, or less of something, a claim is
 `not run`, with the first reason that applies of: a measurement is missing, other data, too few
-training steps, other settings, too few seeds. Otherwise its conditions decide:
+training steps, other settings, too few seeds. A claim may name what trained networks must reach;
+then that counts in place of the steps. Otherwise its conditions decide:
 
 | main condition (the first) | the others                        | verdict        |
 |----------------------------|-----------------------------------|----------------|
@@ -111,17 +112,15 @@ def _not_run(
     data_name: str | None,
 ) -> str | None:
     """Return why a claim cannot be judged, None where it can."""
-    quantities = [q for condition in claim.criterion for q in condition.quantities]
+    quantities = [q for c in (*claim.criterion, *claim.trained) for q in c.quantities]
     for quantity in quantities:
         if not _has(quantity, measurements):
             why = measurements.get(quantity.name, {}).get("reason")
             return f"no measurement {quantity}" + (f" ({why})" if why else "")
     if data_name not in claim.on:
         return f"measured on {data_name or 'unknown data'}, source {' or '.join(claim.on)}"
-    for name in claim.metrics:
-        done, source = measurements[name]["steps"], measurements[name]["steps_source"]
-        if done and min(done) < source:
-            return f"undertrained, {min(done)} of {source} steps"
+    if short := _undertrained(claim, measurements):
+        return f"undertrained, {short}"
     different = [
         f"{key} {parameters.get(key, 'unknown')}, source {value}"
         for key, value in claim.settings.items()
@@ -132,6 +131,23 @@ def _not_run(
     least = min(_count(_columns(c.quantities, measurements)) for c in claim.criterion)
     if least < claim.seeds:
         return "; ".join([f"{least} of {claim.seeds} seeds", *_gaps(claim, measurements)])
+    return None
+
+
+def _undertrained(claim: Claim, measurements: Measurements) -> str | None:
+    """Return what a claim's networks are short of, None where they are trained enough."""
+    short = [
+        f"{min(done)} of {measurements[name]['steps_source']} steps"
+        for name in claim.metrics
+        if (done := measurements[name]["steps"]) and min(done) < measurements[name]["steps_source"]
+    ]
+    if not claim.trained:
+        return short[0] if short else None
+    for condition in claim.trained:
+        estimate = condition.judge(_columns(condition.quantities, measurements), None).estimate
+        if estimate.mean is None or not condition.region.holds(estimate.mean):
+            found = "unknown" if estimate.mean is None else number(estimate.mean)
+            return f"{condition.text} needed, mean {found}" + "".join(f" ({s})" for s in short[:1])
     return None
 
 

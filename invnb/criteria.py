@@ -2,7 +2,7 @@
 
 Every condition estimates one number with an interval and names the region that it must lie in. It
 *holds* when the whole interval lies in the region, is *contradicted* when no part of it does, and
-is *undecided* in between, or where there is no interval. Four forms, as written in the yml files:
+is *undecided* in between, or where there is no interval. Five forms, as written in the yml files:
 
 - `R4.DA.LI / R4.IR.LI >= 100`: arithmetic over measurement names, evaluated for each seed that all
   of them have (so models are paired), against a number. `a < b` stands for `a - b < 0`,
@@ -13,6 +13,8 @@ is *undecided* in between, or where there is no interval. Four forms, as written
 - `{within_factor: M, factor: 1.5, or_both_below: 0.05}`: the same for the logarithm, where the
   published mean and deviation become those of the log-normal distribution that has them. With
   `or_both_below`, it holds as well when the published mean and our interval are below this.
+- `{predicted: M, or_within: 0.005}`: the published value, of one network, lies in the prediction
+  interval for one more of ours, or our mean is this near to it; never undecided.
 - `{upper: M, at_least: 0.95}`: the interval's upper limit reaches 0.95; never undecided.
 """
 
@@ -43,17 +45,25 @@ class Region(NamedTuple):
     low_closed: bool = True
     high_closed: bool = True
 
+    def holds(self, number: float) -> bool:
+        """Return whether a number lies inside."""
+        return self._reaches(number) and self._stays(number)
+
     def decide(self, estimate: Estimate) -> str:
         """Return whether the estimate's interval lies inside, outside, or neither."""
         if estimate.low is None:
             return UNDECIDED
-        reaches = operator.ge if self.low_closed else operator.gt
-        stays = operator.le if self.high_closed else operator.lt
-        if reaches(estimate.low, self.low) and stays(estimate.high, self.high):
+        if self._reaches(estimate.low) and self._stays(estimate.high):
             return HOLDS
-        if reaches(estimate.high, self.low) and stays(estimate.low, self.high):
+        if self._reaches(estimate.high) and self._stays(estimate.low):
             return UNDECIDED
         return CONTRADICTED
+
+    def _reaches(self, number: float) -> bool:
+        return (operator.ge if self.low_closed else operator.gt)(number, self.low)
+
+    def _stays(self, number: float) -> bool:
+        return (operator.le if self.high_closed else operator.lt)(number, self.high)
 
 
 class Outcome(NamedTuple):
@@ -120,7 +130,7 @@ class _OfOne:
     """A condition on a single measurement, written as a mapping."""
 
     quantity: Quantity
-    compares_published: ClassVar[bool] = True
+    compares_with: ClassVar[str | None] = "spread"  # what a claim must publish: that, or a value
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -184,11 +194,37 @@ class WithinFactor(_OfOne):
 
 
 @dataclass(frozen=True)
+class Predicted(_OfOne):
+    """The published value could be one more of ours, or our mean is near to it."""
+
+    or_within: float | None = None
+    compares_with = "value"
+
+    @property
+    def text(self) -> str:
+        """The condition in words."""
+        near = "" if self.or_within is None else f", or mean within {self.or_within:g} of it"
+        return f"published in the prediction interval of {self.quantity}{near}"
+
+    def judge(self, columns: Columns, published: Published) -> Outcome:
+        """Return whether the prediction interval holds the published value."""
+        estimate = statistics.prediction(columns[self.quantity])
+        subject = f"one more {self.quantity}"
+        near = self.or_within is not None and (
+            abs(estimate.mean - published["value"]) <= self.or_within
+        )
+        if estimate.low is None and not near:
+            return Outcome(UNDECIDED, subject, estimate)
+        inside = near or estimate.low <= published["value"] <= estimate.high
+        return Outcome(HOLDS if inside else CONTRADICTED, subject, estimate)
+
+
+@dataclass(frozen=True)
 class Upper(_OfOne):
     """The interval's upper limit reaches a number."""
 
     at_least: float
-    compares_published = False
+    compares_with = None
 
     @property
     def text(self) -> str:
@@ -204,10 +240,16 @@ class Upper(_OfOne):
         return Outcome(state, str(self.quantity), estimate)
 
 
-Condition = Comparison | Within | WithinFactor | Upper
-FORMS = {"within": Within, "within_factor": WithinFactor, "upper": Upper}
+Condition = Comparison | Within | WithinFactor | Predicted | Upper
+FORMS = {
+    "within": Within,
+    "within_factor": WithinFactor,
+    "predicted": Predicted,
+    "upper": Upper,
+}
 SYNTAX = (
-    "an expression, {within, margin}, {within_factor, factor[, or_both_below]}, {upper, at_least}"
+    "an expression, {within, margin}, {within_factor, factor[, or_both_below]}, "
+    "{predicted[, or_within]}, {upper, at_least}"
 )
 
 
@@ -233,8 +275,10 @@ def parse(written: Any, published: Published) -> Condition:
     for key, value in numbers:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvnbError(f"{key} must be a number, not {value!r}")
-    if form.compares_published and not _has_spread(published):
+    if form.compares_with == "spread" and not _has_spread(published):
         raise InvnbError("it needs a published value, its sd, and n of 2 or more")
+    if form.compares_with == "value" and not published:
+        raise InvnbError("it needs a published value")
     try:
         return form(quantity, **dict(numbers))
     except TypeError as error:

@@ -78,6 +78,33 @@ def test_a_claim_may_rest_on_settings_of_its_own(tmp_path):
     assert "betas [0, 0.5], source [0.0, 1.0]" in other["reason"]
 
 
+def test_a_claim_may_say_what_training_must_reach_whatever_the_steps(tmp_path):
+    folder = write(tmp_path, claim={"trained": ["m.accuracy >= 0.88"]})
+    assert judged(folder, measured(steps=300))["verdict"] == "reproduced"
+    short = judged(folder, measured(accuracy=0.87, steps=300))
+    assert short["verdict"] == "not run"
+    assert short["reason"] == (
+        "undertrained, m.accuracy >= 0.88 needed, mean 0.870 (300 of 6000 steps)"
+    )
+    long = judged(folder, measured(accuracy=0.87))
+    assert long["reason"] == "undertrained, m.accuracy >= 0.88 needed, mean 0.870"
+
+
+def test_a_measurement_that_training_must_reach_has_to_be_there(tmp_path):
+    folder = write(tmp_path, claim={"trained": ["m.other >= 0.88"]})
+    assert judged(folder, measured())["reason"] == "no measurement m.other"
+
+
+def test_what_training_must_reach_and_seeds_of_its_own_are_part_of_a_criterion(tmp_path):
+    plain, *others = [
+        load(folder=write(tmp_path, claim=claim))[0]
+        for claim in ({}, {"trained": ["m.LI < 1"]}, {"trained": ["m.LI < 2"]}, {"seeds": 2})
+    ]
+    assert plain.trained == ()
+    assert len({c.criterion_hash for c in (plain, *others)}) == 4
+    assert judged(tmp_path, measured(seeds=(0, 1)))["verdict"] == "reproduced"
+
+
 def test_every_claim_of_the_source_is_there_once():
     table = [f"GI-T1-{g}-{m}-{c}" for g, m, c in itertools.product(GROUPS, MODELS, COLUMNS)]
     expected = table + [f"GI-{k:02}" for k in range(1, 19)]
@@ -156,12 +183,15 @@ def test_load_of_one_notebook_and_of_all(tmp_path):
     [
         ({"claim": {"critereon": []}}, "claim X-1: unknown key 'critereon'.*allowed: .*criterion"),
         ({"claim": {True: []}}, "claim X-1: unknown key 'True'"),
-        ({"claim": {"criterion": []}}, "claim X-1: criterion must be a list"),
-        ({"claim": {"criterion": "m.LI < 1"}}, "claim X-1: criterion must be a list"),
-        ({"claim": {"criterion": ["m.LI <"]}}, "claim X-1, condition 'm.LI <': it cannot be read"),
-        ({"claim": {"criterion": [{"near": "m"}]}}, "claim X-1, condition .*none of"),
+        ({"claim": {"criterion": []}}, "claim X-1, criterion must be a list"),
+        ({"claim": {"criterion": "m.LI < 1"}}, "claim X-1, criterion must be a list"),
+        (
+            {"claim": {"criterion": ["m.LI <"]}},
+            "claim X-1, criterion, condition 'm.LI <'",
+        ),
+        ({"claim": {"criterion": [{"near": "m"}]}}, "claim X-1, criterion, condition .*none of"),
         ({"claim": {"published": {"value": 1}}}, "claim X-1, published: missing key 'n'"),
-        ({"claim": {"published": None}}, "claim X-1, condition .*published value"),
+        ({"claim": {"published": None}}, "claim X-1, criterion, condition .*published value"),
         ({"source": {"short": "A"}}, "source: missing key 'citation'"),
         ({"extra": 1}, "unknown key 'extra'"),
         ({"claims": [{"id": "X-1"}]}, "claim X-1: missing key"),

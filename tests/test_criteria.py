@@ -177,6 +177,33 @@ def test_within_a_factor_compares_logarithms_with_a_log_normal_of_the_published_
     assert outcome.estimate.ci95 == pytest.approx(list(np.exp(expected)))
 
 
+@pytest.mark.parametrize(
+    ("written", "ours", "expected"),
+    [
+        # mean 5, sd 1, n 4: prediction interval 5 ± 3.182 * 1 * sqrt(1 + 1 / 4), 1.44 to 8.56
+        ({"predicted": "a"}, 8.5, HOLDS),
+        ({"predicted": "a"}, 8.6, CONTRADICTED),
+        ({"predicted": "a", "or_within": 3.7}, 8.6, HOLDS),
+        ({"predicted": "a", "or_within": 3.5}, 8.6, CONTRADICTED),
+    ],
+)
+def test_a_published_network_may_be_one_more_of_ours(written, ours, expected):
+    published = {"value": ours, "sd": None, "n": 1, "unit": "1"}
+    values = [5 + e * 0.75**0.5 for e in (-1, -1, 1, 1)]
+    assert state(written, published, a=values).state == expected
+
+
+def test_one_network_predicts_nothing_but_may_be_near():
+    published = {"value": 1.0, "sd": None, "n": 1, "unit": "1"}
+    assert state({"predicted": "a"}, published, a=[1.0]).state == UNDECIDED
+    assert state({"predicted": "a", "or_within": 0.1}, published, a=[1.05]).state == HOLDS
+
+
+def test_a_prediction_needs_a_published_value():
+    with pytest.raises(InvnbError, match="needs a published value"):
+        parse({"predicted": "a"}, None)
+
+
 def test_upper_limit_reaches():
     written = {"upper": "R4.IR.SI", "at_least": 0.95}
     wide = [0.90, 0.94, 0.92, 0.96]
