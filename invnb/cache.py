@@ -1,7 +1,7 @@
 """Trained networks on disk, so that an interrupted or repeated run trains nothing twice.
 
-A network is stored under the hash of everything that determines it. Deleting the folder changes
-no result.
+A network, or what took long to measure on it, is stored under the hash of everything that
+determines it. Deleting the folder changes no result.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from invnb import paths
 from invnb.training import Trained
@@ -43,38 +44,64 @@ def train_or_load(
     """
     folder = folder or paths.cache_dir() / "networks"
     files = {seed: folder / f"{_digest({**key, 'seed': seed})}.pt" for seed in seeds}
-    found = {seed: network for seed, file in files.items() if (network := _load(file))}
+    found = {seed: one for seed, file in files.items() if (one := _load(file, _network))}
     missing = [seed for seed in files if seed not in found]
     for i in range(0, len(missing), together):
         for network in train(missing[i : i + together]):
-            _store(network, files[network.seed])
+            _store(asdict(network), files[network.seed])
             found[network.seed] = network
     return [found[seed] for seed in seeds]
+
+
+def measure_or_load(
+    key: Mapping[str, Any],
+    measure: Callable[[], dict[str, Tensor]],
+    *,
+    folder: Path | None = None,
+) -> dict[str, Tensor]:
+    """Return the tensors stored under `key`, or measured now; they come back on the CPU.
+
+    Args:
+        key: everything that determines them; JSON-able.
+        measure: returns tensors by name.
+        folder: where to store; default `measured` in `invnb.paths.cache_dir()`.
+
+    """
+    file = (folder or paths.cache_dir() / "measured") / f"{_digest(key)}.pt"
+    found = _load(file, dict)
+    if found is None:
+        found = {name: tensor.cpu() for name, tensor in measure().items()}
+        _store(found, file)
+    return found
 
 
 def _digest(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def _load(file: Path) -> Trained | None:
+def _network(fields: dict[str, Any]) -> Trained:
+    return Trained(**fields)
+
+
+def _load(file: Path, make: Callable[[dict[str, Any]], Any]) -> Any:
     if not file.exists():
         return None
     try:
-        return Trained(**torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:  # a torn file raises one of many types; all mean "train again"
+        return make(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # a torn file raises one of many types; all mean "once more"
         warnings.warn(
-            f"{file.name} in the cache is unreadable, training again: {error}", stacklevel=2
+            f"{file.name} in the cache is unreadable, making it again: {error}", stacklevel=2
         )
         return None
 
 
-def _store(network: Trained, file: Path) -> None:
-    """Write atomically, so that a killed run leaves no half a network."""
+def _store(content: dict[str, Any], file: Path) -> None:
+    """Write atomically, so that a killed run leaves no half a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
     os.close(handle)
     try:
-        torch.save(asdict(network), temporary)
+        torch.save(content, temporary)
         os.replace(temporary, file)
     except BaseException:
         os.unlink(temporary)

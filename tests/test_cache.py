@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 
-from invnb.cache import train_or_load
+from invnb.cache import measure_or_load, train_or_load
 from invnb.training import Trained
 
 KEY = {"model": "MLP", "schedule": {"epochs": 3, "nu": 0.5}, "sizes": [1, 2]}
@@ -102,7 +102,7 @@ def test_unreadable_file_is_named_and_trained_again(tmp_path, damage):
         file.write_bytes(file.read_bytes()[: 0 if damage == "empty" else 300])
     else:
         torch.save({"unknown": 1} if damage == "other" else {"seed": os.getcwd}, file)
-    with pytest.warns(UserWarning, match=f"{file.name} in the cache is unreadable, training again"):
+    with pytest.warns(UserWarning, match=f"{file.name} in the cache is unreadable, making it again"):
         (asked,) = get([0, 1], tmp_path)
     assert len(asked) == 1
     with warnings.catch_warnings():
@@ -147,3 +147,28 @@ def test_default_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("INVNB_CACHE", str(tmp_path / "cache"))
     get([0], None)
     assert len(list((tmp_path / "cache" / "networks").glob("*.pt"))) == 1
+
+
+def test_a_measurement_is_made_once_and_comes_back_equal(tmp_path):
+    made = []
+
+    def measure():
+        made.append(1)
+        return {"predicted": torch.arange(6, dtype=torch.uint8).view(2, 3), "x": torch.rand(2)}
+
+    first = measure_or_load({"network": 1}, measure, folder=tmp_path)
+    again = measure_or_load({"network": 1}, measure, folder=tmp_path)
+    assert len(made) == 1
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    measure_or_load({"network": 2}, measure, folder=tmp_path)
+    assert len(made) == 2
+
+
+def test_a_torn_measurement_is_made_again(tmp_path):
+    measure_or_load({"network": 1}, lambda: {"x": torch.ones(3)}, folder=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.warns(UserWarning, match="unreadable"):
+        found = measure_or_load({"network": 1}, lambda: {"x": torch.ones(3)}, folder=tmp_path)
+    assert found["x"].tolist() == [1, 1, 1]
