@@ -102,7 +102,9 @@ def test_unreadable_file_is_named_and_trained_again(tmp_path, damage):
         file.write_bytes(file.read_bytes()[: 0 if damage == "empty" else 300])
     else:
         torch.save({"unknown": 1} if damage == "other" else {"seed": os.getcwd}, file)
-    with pytest.warns(UserWarning, match=f"{file.name} in the cache is unreadable, making it again"):
+    with pytest.warns(
+        UserWarning, match=f"{file.name} in the cache is unreadable, making it again"
+    ):
         (asked,) = get([0, 1], tmp_path)
     assert len(asked) == 1
     with warnings.catch_warnings():
