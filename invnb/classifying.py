@@ -41,7 +41,7 @@ class Course:
     """How to train a classifier; the defaults are the source's for its convolutional networks.
 
     Attributes:
-        epochs: of as many steps as whole batches fit into the training images.
+        epochs: see `epoch_steps`.
         batch_size: images a step.
         learning_rate: of Adam at the start, or at the top of one cycle.
         beta1: of Adam; its other settings are PyTorch's.
@@ -51,6 +51,7 @@ class Course:
             shortened course.
         loss: one of `LOSSES`; networks with a `loss` of their own take that.
         precision: of the products in forward and backward pass; weights stay float32.
+        epoch_steps: steps an epoch; 0 for as many as whole batches fit into the training images.
 
     """
 
@@ -63,6 +64,7 @@ class Course:
     one_cycle: bool = False
     loss: str = "double_softmax"
     precision: str = "float32"
+    epoch_steps: int = 0
 
     def __post_init__(self) -> None:
         for name, known in (("loss", LOSSES), ("precision", PRECISIONS)):
@@ -73,7 +75,7 @@ class Course:
 
     def steps(self, n: int) -> int:
         """Return the number of optimiser steps for `n` training images."""
-        return self.epochs * max(n // self.batch_size, 1)
+        return self.epochs * (self.epoch_steps or max(n // self.batch_size, 1))
 
 
 def train(

@@ -1,0 +1,203 @@
+"""Figures of the rotation chapter: digits that turn, and what networks make of them."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+CHANCE_STYLE = dict(color="black", ls=":", lw=1)
+TRAINED = "#dceaf7"  # the range of angles that training showed
+
+
+def grid(
+    images: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    below: Sequence[Sequence[str]] | None = None,
+) -> Figure:
+    """Draw pictures in rows and columns.
+
+    Args:
+        images: `[R, C, H, W]`, background low.
+        rows: R labels.
+        columns: C titles.
+        below: R x C words below each picture, such as what a judge reads there.
+
+    """
+    r, c = images.shape[:2]
+    height = 0.78 if below is None else 0.98
+    figure, axes = plt.subplots(r, c, figsize=(0.72 * c + 1.1, height * r + 0.35), squeeze=False)
+    for i, (line, label) in enumerate(zip(axes, rows, strict=True)):
+        for j, ax in enumerate(line):
+            ax.imshow(images[i, j], cmap="gray_r", vmin=images.min(), vmax=images.max())
+            ax.set(xticks=[], yticks=[])
+            ax.grid(visible=False)
+            if below is not None:
+                ax.set_xlabel(below[i][j], fontsize=8, labelpad=1)
+        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    for ax, title in zip(axes[0], columns, strict=True):
+        ax.set_title(title, fontsize=9)
+    figure.tight_layout(pad=0.25)
+    return figure
+
+
+def scores(table: pd.DataFrame, published: pd.DataFrame, chance: float) -> Figure:
+    """Draw the scores of each network: a dot per seed, the mean with its interval, the source's.
+
+    Args:
+        table: one row per model, seed and score, with a value.
+        published: one row per model and score, with a value.
+        chance: drawn where the axis of a score holds it.
+
+    """
+    names = list(dict.fromkeys(table.score))
+    models = list(dict.fromkeys(table.model))
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(10, 0.42 * len(models) + 1.1), sharey=True, squeeze=False
+    )
+    for ax, score in zip(axes[0], names, strict=True):
+        rows, theirs = (t[t.score == score] for t in (table, published))
+        sns.pointplot(
+            rows, x="value", y="model", order=models, errorbar=("ci", 95), n_boot=300, seed=0,
+            linestyle="none", markersize=5, err_kws={"linewidth": 2}, ax=ax,
+        )  # fmt: skip
+        sns.stripplot(
+            rows, x="value", y="model", order=models, color="grey", alpha=0.5, size=3, ax=ax
+        )
+        theirs = theirs[theirs.model.isin(models)]
+        ax.plot(theirs.value, [models.index(m) for m in theirs.model], "x", color="black", ms=7)
+        if ax.get_xlim()[0] < chance < 1.3 * ax.get_xlim()[1]:
+            ax.axvline(chance, **CHANCE_STYLE)
+        ax.set(title=score, xlabel="accuracy", ylabel="")
+    figure.tight_layout()
+    return figure
+
+
+def around(curves: pd.DataFrame, chance: float, trained: tuple[float, float]) -> Figure:
+    """Draw accuracy around the circle, a line per model, with a band over seeds.
+
+    Args:
+        curves: one row per model, seed and angle (degrees, -180 to 180), with accuracy.
+        chance: of a random guess, drawn as a line.
+        trained: the angles that training showed, shaded.
+
+    """
+    figure, ax = plt.subplots(figsize=(9, 3.6))
+    ax.axvspan(*trained, color=TRAINED, zorder=0, label="trained")
+    sns.lineplot(
+        curves, x="degrees", y="accuracy", hue="model", hue_order=list(dict.fromkeys(curves.model)),
+        errorbar=("ci", 95), n_boot=300, seed=0, ax=ax,
+    )  # fmt: skip
+    ax.axhline(chance, **CHANCE_STYLE)
+    ax.set(xlabel="angle (degrees, counter-clockwise)", xlim=(-180, 180), ylim=(-0.02, 1.02))
+    ax.set_xticks(range(-180, 181, 45))
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def error_by_angle(curves: pd.DataFrame) -> Figure:
+    """Draw the error of drawings against the angle, a panel per network, a line per kind of digit.
+
+    Args:
+        curves: one row per network, seed, digit and angle (degrees, -180 to 180), with error
+            (squared pixels); bands are 95 % intervals over seeds.
+
+    """
+    names = list(dict.fromkeys(curves.network))
+    figure, axes = plt.subplots(
+        -(-len(names) // 2), min(len(names), 2), figsize=(9.5, 2.6 * -(-len(names) // 2)),
+        sharex=True, squeeze=False,
+    )  # fmt: skip
+    for ax, name in zip(axes.flat, names, strict=False):
+        ax.axvspan(-45, 45, color=TRAINED, zorder=0)
+        sns.lineplot(
+            curves[curves.network == name], x="degrees", y="error", hue="digit", lw=1.3,
+            errorbar=("ci", 95), n_boot=300, seed=0, legend=name == names[0], ax=ax,
+        )  # fmt: skip
+        ax.set(
+            title=name, xlabel="angle (degrees)", ylabel="error (squared pixels)", xlim=(-180, 180)
+        )
+        ax.set_xticks(range(-180, 181, 90))
+    axes[0, 0].legend(title="", frameon=False, fontsize=8)
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    figure.tight_layout()
+    return figure
+
+
+def confusion(
+    shares: Mapping[str, np.ndarray], of: Sequence[str], taken_for: Sequence[str]
+) -> Figure:
+    """Draw what digits are taken for, a panel per model.
+
+    Args:
+        shares: by model, `[len(of), len(taken_for)]`, rows that sum to 1.
+        of: the digits shown.
+        taken_for: the classes.
+
+    """
+    figure, axes = plt.subplots(
+        len(shares), 1, figsize=(6.4, 0.95 * len(shares) + 0.5), sharex=True, squeeze=False
+    )
+    for ax, (model, rows) in zip(axes[:, 0], shares.items(), strict=True):
+        sns.heatmap(
+            rows, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".2f", cbar=False, ax=ax,
+            annot_kws={"fontsize": 8}, xticklabels=taken_for, yticklabels=of,
+        )  # fmt: skip
+        ax.set_title(model, fontsize=9, loc="left", pad=3)
+        ax.tick_params(rotation=0)
+    axes[-1, 0].set_xlabel("taken for")
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def probabilities_frame(
+    images: Mapping[str, np.ndarray],
+    shares: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    angle: float,
+) -> bytes:
+    """Return one frame of the angle slider as PNG: turned digits, and each network's softmax.
+
+    Args:
+        images: `[H, W]` by digit, turned.
+        shares: `[len(images), K]` by model: softmax of each digit.
+        classes: K names.
+        angle: in degrees.
+
+    """
+    figure = plt.figure(
+        figsize=(7.4, 1.9 * len(images) + 0.6)
+    )  # fixed places: frames must not jump
+    high = 0.8 / len(images)
+    for i, (digit, image) in enumerate(images.items()):
+        bottom = 0.98 - (i + 1) * (high + 0.05)
+        _picture(figure.add_axes((0.03, bottom, 0.2, high)), image)
+        ax = figure.add_axes((0.33, bottom + 0.03, 0.64, high - 0.04))
+        table = pd.DataFrame({m: s[i] for m, s in shares.items()}, index=list(classes))
+        table.plot.bar(ax=ax, width=0.8, legend=i == 0, rot=0)
+        ax.set(ylim=(0, 1.02), ylabel="softmax", title=f"a {digit}" if i else "")
+        ax.grid(visible=False, axis="x")
+        if i == 0:
+            ax.legend(fontsize=7, frameon=False, ncols=len(shares), loc="lower right",
+                      bbox_to_anchor=(1, 1))  # fmt: skip
+    figure.suptitle(f"{angle:g}°", x=0.13, y=0.99, fontsize=12)
+    return _png(figure)
+
+
+def _picture(ax: Axes, image: np.ndarray) -> None:
+    ax.imshow(image, cmap="gray_r")
+    ax.set(xticks=[], yticks=[])
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=90, bbox_inches=figure.bbox_inches)
+    plt.close(figure)
+    return buffer.getvalue()

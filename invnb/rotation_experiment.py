@@ -1,0 +1,161 @@
+"""The classifiers of the rotation chapter: made by name, trained through the cache, looked at."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from invnb import circle, loading
+from invnb.cache import measure_or_load, train_or_load
+from invnb.capsules import CapsNet
+from invnb.circle import Seen
+from invnb.classifying import Course, train
+from invnb.convnets import TRUNKS, ConvNet
+from invnb.em_routing import EMCapsNet
+from invnb.errors import InvnbError
+from invnb.oracles import SpatialTransformer, TurnPooled
+from invnb.provenance import code_hash
+from invnb.training import Trained
+from invnb.turning import Digits
+
+EM_FORMS = {"EM_source": "source", "EM_published": "published"}
+ORACLES = {"C4": 4, "C8": 8, "C16": 16}  # networks pooled over so many turns
+KNOWN = (*TRUNKS, "CapsNet", *EM_FORMS, *ORACLES, "STN")
+SHARED_CODE = ("invnb.turning", "invnb.rotation", "invnb.classifying")
+
+
+def source_course(model: str) -> Course:
+    """Return how the source trains a network; its convolutional ones all alike."""
+    if model == "CapsNet":  # the learning rate falls after every epoch
+        steps = 481
+        return Course(200, batch_size=100, learning_rate=1e-3, beta1=0.9, decay_steps=steps)
+    if model in EM_FORMS:  # whose epochs have the steps of all ten digits
+        steps = 1200
+        return Course(100, 50, learning_rate=1e-3, beta1=0.9, decay=1.0, epoch_steps=steps)
+    return Course()
+
+
+@dataclass(frozen=True)
+class Classifiers:
+    """Digits that networks share. A network is trained once, and looked at once.
+
+    Attributes:
+        training: digits to train on, on the device to work on.
+        test: digits to look at, on the same device.
+        checksum: of the data set that both were cut from.
+
+    """
+
+    training: Digits
+    test: Digits
+    checksum: str
+
+    def factory(self, model: str) -> Callable[[], nn.Module]:
+        """Return what makes an untrained network (or the one with its checkpoint).
+
+        Args:
+            model: one of `KNOWN`, or an import path `package.module:factory[@checkpoint]`.
+
+        """
+        classes = len(self.training.digits)
+        if model in TRUNKS:
+            return lambda: ConvNet(model, classes)
+        if model in ORACLES:
+            return lambda: TurnPooled(ORACLES[model], classes=classes)
+        if model in EM_FORMS:
+            return lambda: EMCapsNet(classes, form=EM_FORMS[model])
+        if model in ("CapsNet", "STN"):
+            made = CapsNet if model == "CapsNet" else SpatialTransformer
+            return lambda: made(classes=classes)
+        return loading.from_import_path(model)
+
+    def check(self, model: str) -> None:
+        """Make the network once, untrained, and see that it fits the digits.
+
+        Raises:
+            InvnbError: it cannot be made, or does not map `[B, H, W]` to a logit per class.
+
+        """
+        images, wanted = self.training.images[:2], (2, len(self.training.digits))
+        network = self.factory(model)().to(images).eval()
+        try:
+            found = tuple(network(images).shape)
+        except Exception as error:  # whatever a user's own code raises
+            raise InvnbError(
+                f"model {model!r} fails on images {list(images.shape)}: {error}"
+            ) from error
+        if found != wanted:
+            raise InvnbError(f"model {model!r} gives {found} for two images, not logits {wanted}")
+
+    def train(self, model: str, seeds: Sequence[int], course: Course) -> list[Trained]:
+        """Train one network per seed, or load those trained before with equal settings.
+
+        An import path with a checkpoint gives that one network, untouched.
+        """
+        if "@" in model:
+            return [Trained(seeds[0], self.factory(model)().state_dict(), 0, 0, 0.0)]
+
+        def missing(of: list[int]) -> list[Trained]:
+            make, digits = self.factory(model), self.training
+            return [train(make, digits, course, seed=seed, label=model) for seed in of]
+
+        key = {"course": asdict(course), "digits": self._about(self.training)}
+        return train_or_load(key | self._code(model), seeds, missing, together=1)
+
+    def network(self, model: str, trained: Trained) -> nn.Module:
+        """Return a trained network, in evaluation mode, on the device."""
+        network = self.factory(model)().to(self.training.images.device)
+        network.load_state_dict(trained.state)
+        return network.eval().requires_grad_(False)
+
+    def look(self, model: str, trained: Trained, digits: Digits, degrees: Tensor) -> Seen:
+        """Return what a network makes of digits at given angles, from the cache where it may.
+
+        Args:
+            model: what the network was trained as.
+            trained: the network.
+            digits: N test images.
+            degrees: `[N, D]`.
+
+        """
+        key = {
+            "state": _digest(*trained.state.values()),
+            "digits": self._about(digits),
+            "degrees": _digest(degrees),
+            "look": code_hash("invnb.circle"),
+        }
+        found = measure_or_load(
+            key | self._code(model),
+            lambda: {"predicted": circle.look(self.network(model, trained), digits, degrees)},
+        )
+        return Seen(digits.labels.cpu(), degrees % 360, found["predicted"], len(digits.digits))
+
+    def _about(self, digits: Digits) -> list[Any]:
+        """Return what tells which digits these are: where from, which, and at what angles."""
+        return [self.checksum, digits.digits, digits.ranges.tolist(), _digest(digits.labels)]
+
+    def _code(self, model: str) -> dict[str, Any]:
+        own = ("invnb.convnets",)
+        if model in (*ORACLES, "STN"):
+            own = ("invnb.convnets", "invnb.oracles")
+        elif model == "CapsNet":
+            own = ("invnb.capsules",)
+        elif model in EM_FORMS:
+            own = ("invnb.em_routing",)
+        return {
+            "model": model,
+            "model_code": None if model in KNOWN else loading.source(model),
+            "code": code_hash(*SHARED_CODE, *own),
+            "platform": [torch.__version__, self.training.images.device.type],
+        }
+
+
+def _digest(*tensors: Tensor) -> str:
+    """Return a hash of the bytes of tensors."""
+    whole = sha256()
+    for tensor in tensors:
+        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()
