@@ -9,10 +9,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import build, jacobian, saliency, seeds
+from benchmarks import build, jacobian, rotation, routing, saliency, seeds
 from benchmarks.timing import Row
 
-BENCHMARKS = {"saliency": saliency, "jacobian": jacobian, "seeds": seeds, "build": build}
+BENCHMARKS = {
+    "saliency": saliency,
+    "jacobian": jacobian,
+    "rotation": rotation,
+    "routing": routing,
+    "seeds": seeds,
+    "build": build,
+}
 
 
 def main() -> None:

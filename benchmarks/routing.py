@@ -49,7 +49,7 @@ def rows(rounds: int) -> Iterator[Row]:
         yield from _compare(
             f'EM routing, form "{form}", training step, broadcast / invnb, {len(images)} images',
             "≥ 2",
-            partial(network.loss, images, labels, 0.2),
+            partial(network.loss, images, labels),
             list(network.parameters()),
             ("invnb.em_routing.EMCapsules.forward", _em),
             rounds,

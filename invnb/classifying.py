@@ -17,6 +17,7 @@ from invnb.errors import InvnbError
 from invnb.training import Trained
 from invnb.turning import Digits
 
+SETTLING = 100  # batches that statistics of batch norms are averaged over
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -48,7 +49,8 @@ class Course:
         decay: factor on the learning rate every `decay_steps` steps.
         decay_steps: see `decay`.
         one_cycle: let the learning rate rise and fall once instead (Smith and Topin, 2019): the
-            shortened course.
+            shortened course. Batch norms' running statistics, which move too slowly for it, are
+            then averaged anew at the end.
         loss: one of `LOSSES`; networks with a `loss` of their own take that.
         precision: of the products in forward and backward pass; weights stay float32.
         epoch_steps: steps an epoch; 0 for as many as whole batches fit into the training images.
@@ -123,6 +125,8 @@ def train(
                 schedule.step()
                 total += loss.detach()
             losses.append((total / steps).item())
+        if course.one_cycle:
+            _settle(network, digits, course, generator)
     state = {name: t.detach().cpu().clone() for name, t in network.state_dict().items()}
     done = course.steps(len(digits.images))
     return Trained(seed, state, course.epochs, done, perf_counter() - start, losses)
@@ -137,6 +141,30 @@ def _schedule(
             optimizer, course.learning_rate, max(course.epochs * steps, 1), cycle_momentum=False
         )
     return of.StepLR(optimizer, course.decay_steps, course.decay)
+
+
+@torch.no_grad()
+def _settle(network: nn.Module, digits: Digits, course: Course, generator: torch.Generator) -> None:
+    """Give batch norms the mean of their statistics over some batches of training, as they are now.
+
+    A network trained shortly has moved on faster than its running averages, and a part of these
+    still is what they were initialised with.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # PyTorch's word for the mean over all batches
+    for _ in range(SETTLING):
+        shape = (course.batch_size,)
+        some = torch.randint(len(digits.images), shape, generator=generator)
+        share = torch.rand(shape, generator=generator).to(digits.images)
+        some = some.to(digits.images.device)
+        network(digits.turned(some, digits.angles(some, share)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def _loss(network: nn.Module, images: Tensor, labels: Tensor, course: Course, epoch: int) -> Tensor:

@@ -135,3 +135,22 @@ def test_half_precision_stays_near_to_full():
     )
     assert half.losses == pytest.approx(full.losses, rel=0.02)
     assert all(tensor.dtype == torch.float32 for tensor in half.state.values())
+
+
+def test_a_short_course_leaves_batch_norms_with_the_statistics_of_now():
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.dense = nn.BatchNorm2d(1, momentum=1e-6), nn.Linear(64, 2)
+
+        def forward(self, images):
+            return self.dense(self.norm(images.unsqueeze(1)).flatten(1))
+
+    digits = small(256)
+    mean, variance = digits.images.mean().item(), digits.images.var().item()
+    short = train(Normed, digits, Course(epochs=1, batch_size=16, one_cycle=True), seed=0)
+    full = train(Normed, digits, Course(epochs=1, batch_size=16), seed=0)
+    # turning darkens the corners of the frame a little
+    assert short.state["norm.running_mean"].item() == pytest.approx(mean, rel=0.1)
+    assert short.state["norm.running_var"].item() == pytest.approx(variance, rel=0.2)
+    assert full.state["norm.running_mean"].item() == pytest.approx(0, abs=1e-3)
