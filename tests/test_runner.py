@@ -125,6 +125,15 @@ def test_a_kernel_that_dies_is_a_failed_cell(out):
     assert stored(out)["measurements"]["T.score"]["n"] == 2
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own answer to Ctrl-C, which shells switch off for what they start in background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_keeps_what_was_measured_and_stops_at_once(out):
     checkout.add_notebook("tiny", checkout.MEASURE, TOUCH_AND_SLEEP)
     begun = f"{os.environ['INVNB_DATA']}/begun"
