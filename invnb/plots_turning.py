@@ -101,12 +101,17 @@ def around(curves: pd.DataFrame, chance: float, trained: tuple[float, float]) ->
     return figure
 
 
-def error_by_angle(curves: pd.DataFrame) -> Figure:
-    """Draw the error of drawings against the angle, a panel per network, a line per kind of digit.
+def error_by_pose(
+    curves: pd.DataFrame, pose: str = "angle (degrees)", furthest: float = 180, within: float = 45
+) -> Figure:
+    """Draw the error of drawings against angle or shift, a panel per network, a line per digit.
 
     Args:
-        curves: one row per network, seed, digit and angle (degrees, -180 to 180), with error
-            (squared pixels); bands are 95 % intervals over seeds.
+        curves: one row per network, seed, digit and pose, with error (squared pixels); bands are
+            95 % intervals over seeds.
+        pose: what the axis says.
+        furthest: where the axis ends, on both sides.
+        within: the range of restricted digits, shaded, on both sides.
 
     """
     names = list(dict.fromkeys(curves.network))
@@ -115,15 +120,13 @@ def error_by_angle(curves: pd.DataFrame) -> Figure:
         sharex=True, squeeze=False,
     )  # fmt: skip
     for ax, name in zip(axes.flat, names, strict=False):
-        ax.axvspan(-45, 45, color=TRAINED, zorder=0)
+        ax.axvspan(-within, within, color=TRAINED, zorder=0)
         sns.lineplot(
-            curves[curves.network == name], x="degrees", y="error", hue="digit", lw=1.3,
+            curves[curves.network == name], x="pose", y="error", hue="digit", lw=1.3,
             errorbar=("ci", 95), n_boot=300, seed=0, legend=name == names[0], ax=ax,
         )  # fmt: skip
-        ax.set(
-            title=name, xlabel="angle (degrees)", ylabel="error (squared pixels)", xlim=(-180, 180)
-        )
-        ax.set_xticks(range(-180, 181, 90))
+        ax.set(title=name, xlabel=pose, ylabel="error (squared pixels)")
+        ax.set(xlim=(-furthest, furthest), xticks=np.linspace(-furthest, furthest, 5))
     axes[0, 0].legend(title="", frameon=False, fontsize=8)
     for ax in axes.flat[len(names) :]:
         ax.remove()
@@ -188,6 +191,36 @@ def probabilities_frame(
             ax.legend(fontsize=7, frameon=False, ncols=len(shares), loc="lower right",
                       bbox_to_anchor=(1, 1))  # fmt: skip
     figure.suptitle(f"{angle:g}°", x=0.13, y=0.99, fontsize=12)
+    return _png(figure)
+
+
+def drawings_frame(
+    expected: np.ndarray,
+    drawn: np.ndarray,
+    digits: Sequence[str],
+    errors: Sequence[float],
+    angle: float,
+) -> bytes:
+    """Return one frame of the drawing slider as PNG: what is expected above what is drawn.
+
+    Args:
+        expected: `[N, H, W]`, turned images.
+        drawn: `[N, H, W]`.
+        digits: N names.
+        errors: N mean squared errors of a pixel.
+        angle: in degrees.
+
+    """
+    figure, axes = plt.subplots(2, len(digits), figsize=(1.25 * len(digits) + 0.6, 3.3))
+    for line, images, label in zip(axes, (expected, drawn), ("expected", "drawn"), strict=True):
+        for ax, image in zip(line, images, strict=True):
+            _picture(ax, image)
+        line[0].set_ylabel(label)
+    for ax, digit in zip(axes[0], digits, strict=True):
+        ax.set_title(digit, fontsize=10)
+    for ax, error in zip(axes[1], errors, strict=True):
+        ax.set_xlabel(f"error {error:.3f}", fontsize=9)
+    figure.suptitle(f"{angle:g}°", y=0.99, fontsize=12)
     return _png(figure)
 
 

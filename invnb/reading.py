@@ -47,3 +47,24 @@ def nearest_error(drawings: Tensor, pool: Tensor) -> Tensor:
     """
     flat = drawings.flatten(1)
     return torch.cdist(flat, pool.flatten(1)).amin(1).square() / flat.shape[1]
+
+
+def nearest_blend_error(drawings: Tensor, pool: Tensor, among: int = 10) -> Tensor:
+    """Return the mean squared error between drawings and the nearest blend of two others, `[N]`.
+
+    A blend is w p + (1 - w) q with w from 0 to 1, of two of the `among` drawings of the pool that
+    are nearest to the drawing.
+
+    Args:
+        drawings: `[N, S, S]`.
+        pool: `[M, S, S]`.
+        among: how many to blend two of; at most M.
+
+    """
+    flat, others = drawings.flatten(1), pool.flatten(1)
+    nearest = torch.cdist(flat, others).topk(min(among, len(others)), largest=False).indices
+    p = others[nearest]  # (N, A, P)
+    gap = (flat.unsqueeze(1) - p).unsqueeze(1)  # to the second of a pair, (N, 1, A, P)
+    span = p.unsqueeze(2) - p.unsqueeze(1)  # (N, A, A, P)
+    weight = ((gap * span).sum(-1) / span.square().sum(-1).clamp_min(1e-12)).clamp(0, 1)
+    return (gap - weight.unsqueeze(-1) * span).square().mean(-1).flatten(1).amin(1)

@@ -58,20 +58,21 @@ def errors(
     if images is not None and images < 1:
         raise InvnbError(f"images {images} is not allowed: 1 or more of each digit are")
     target = target or task.transform
-    poses = poses.to(data.images.device)
-    result = data.images.new_zeros(DIGITS, len(poses))
-    for digit in range(DIGITS):
-        of_digit = data.images[data.labels == digit][:images]
+    chosen = [(data.labels == digit).nonzero().flatten()[:images] for digit in range(DIGITS)]
+    for digit, of_digit in enumerate(chosen):
         if not len(of_digit):
             raise InvnbError(f"the images have no digit {digit}: all of 0 to {DIGITS - 1} are")
-        for upright in of_digit.split(AT_ONCE):
-            code = network.encode(upright)
-            for t, pose in enumerate(poses):
-                same = pose.expand(len(upright), *pose.shape)
-                drawn = network.decode(code, task.tell(same))
-                distance = (drawn - target(upright, same)).square().mean((1, 2))
-                result[digit, t] += distance.sum() / len(of_digit)
-    return result.cpu()
+    poses, which = poses.to(data.images.device), torch.cat(chosen)
+    total = data.images.new_zeros(DIGITS, len(poses))
+    for some in which.split(AT_ONCE):
+        upright, labels = data.images[some], data.labels[some]
+        code = network.encode(upright)
+        for t, pose in enumerate(poses):
+            same = pose.expand(len(upright), *pose.shape)
+            drawn = network.decode(code, task.tell(same))
+            distance = (drawn - target(upright, same)).square().mean((1, 2))
+            total[:, t].index_add_(0, labels, distance)
+    return (total / data.labels[which].bincount(minlength=DIGITS).unsqueeze(1)).cpu()
 
 
 def smeared(images: Tensor, degrees: Tensor) -> Tensor:

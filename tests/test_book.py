@@ -116,7 +116,9 @@ def test_second_build_is_quick(built):
 def test_every_page_of_the_contents_is_there(built):
     toc = yaml.safe_load((paths.BOOK / "_toc.yml").read_text())
     files = [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
-    assert [f for f in files if not (built[0].parent / f"{f}.html").exists()] == []
+    there = {f for f in files if (built[0].parent / f"{f}.html").exists()}
+    chapters = {f for f in files if f.startswith("notebooks/")}
+    assert there == set(files) - chapters | {f"notebooks/{fake_run.NAME}"}  # the one that ran
 
 
 def test_pages_load_nothing_from_elsewhere(built):
@@ -146,7 +148,8 @@ def test_ledger_has_every_claim_with_a_verdict_or_a_reason(built):
     ids = [c.id for c in claims.load()]
     assert ids
     assert [i for i in ids if f'id="{i.lower()}"' not in text] == []
-    assert text.count("not run</span>") == 2 * len(ids)  # no reference, and a run of stand-in data
+    # no reference, for any of them; and a run of stand-in data, of one notebook
+    assert text.count("not run</span>") == len(ids) + len(claims.load(fake_run.NAME))
 
 
 def test_ledger_can_be_downloaded(built):

@@ -112,6 +112,32 @@ def test_every_claim_of_the_source_is_there_once():
     assert [claim.id for claim in load(GI)] == expected
 
 
+def test_every_claim_on_rotation_is_there_once():
+    found = load("rotation-generalization")
+    assert [claim.id for claim in found] == [f"RG-{k:02}" for k in range(1, 22)]
+    # what the source's own numbers say of the claims that are about one number
+    published = {c.id: c.published["value"] for c in found if c.published}
+    assert published["RG-01"] == 0.989
+    assert published["RG-02"] == 0.212
+    assert published["RG-03"] == 0.003
+    assert published["RG-11"] == 2.74
+
+
+def test_a_network_like_the_sources_reproduces_what_is_said_of_the_baseline():
+    scores = {"Ptest": 0.98874, "Pout": 0.21183, "Pinv": 0.00306}
+    measurements = {
+        f"CNN_00.{name}": measurement(
+            "x", [value * (1 + e) for e in (-0.02, -0.01, 0, 0.01, 0.02)], unit="1", seeds=range(5),
+            steps=[5640] * 5, steps_source=112800,
+        )
+        for name, value in scores.items()
+    }  # fmt: skip
+    verdicts = judge(load("rotation-generalization"), measurements, {"training_images": 0}, "MNIST")
+    for claim in ("RG-01", "RG-02", "RG-03"):
+        assert verdicts[claim]["verdict"] == "reproduced", verdicts[claim]["reason"]
+    assert verdicts["RG-04"]["reason"] == "no measurement BN_00.Pinv"
+
+
 def test_table_1_is_the_papers():
     claims = {claim.id: claim for claim in load(GI)}
     for row, published in TABLE_1.items():

@@ -68,7 +68,7 @@ def test_confusion_writes_every_share():
 
 
 @pytest.mark.parametrize("networks", [["AE"], ["AE", "AAE", "AE_raw"]])
-def test_error_by_angle_has_a_panel_per_network(networks):
+def test_error_by_pose_has_a_panel_per_network(networks):
     curves = pd.DataFrame(
         [
             (n, 0, d, a, i + a / 100)
@@ -76,9 +76,9 @@ def test_error_by_angle_has_a_panel_per_network(networks):
             for d in "49"
             for a in (-90, 90)
         ],
-        columns=["network", "seed", "digit", "degrees", "error"],
+        columns=["network", "seed", "digit", "pose", "error"],
     )
-    figure = plots_turning.error_by_angle(curves)
+    figure = plots_turning.error_by_pose(curves)
     assert [ax.get_title() for ax in figure.axes] == networks
     for i, ax in enumerate(figure.axes):
         assert list(ax.lines[0].get_ydata()) == pytest.approx([i - 0.9, i + 0.9])
@@ -91,6 +91,16 @@ def test_frames_of_the_slider_have_one_size():
             {"3": np.eye(28), "4": np.eye(28)}, {"A": shares, "B": shares}, list("01234578"), angle
         )
         for angle in (0, 345)
+    ]
+    sizes = [unpack(">II", frame[16:24]) for frame in frames]
+    assert sizes[0] == sizes[1]
+
+
+def test_frames_of_drawings_have_one_size():
+    images = np.random.default_rng(0).random((3, 28, 28))
+    frames = [
+        plots_turning.drawings_frame(images, images, ["4", "9", "2"], [0.1, 0.2, 0.3], angle)
+        for angle in (-180, 0)
     ]
     sizes = [unpack(">II", frame[16:24]) for frame in frames]
     assert sizes[0] == sizes[1]

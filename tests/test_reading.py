@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from invnb.reading import nearest_error, readings, shares
+from invnb.reading import nearest_blend_error, nearest_error, readings, shares
 
 
 class Brightness(nn.Module):
@@ -35,3 +35,28 @@ def test_nearest_error_is_the_least_mean_square():
     expected = [min((d - p).square().mean() for p in pool) for d in drawings]
     torch.testing.assert_close(nearest_error(drawings, pool), torch.stack(expected))
     assert nearest_error(pool[2:3], pool).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_nearest_blend_error_is_that_of_the_best_weight_of_the_best_pair():
+    generator = torch.Generator().manual_seed(0)
+    drawings, pool = (torch.randn(n, 3, 3, generator=generator) for n in (4, 6))
+    weights = torch.linspace(0, 1, 2001).view(-1, 1, 1)
+    expected = [
+        min(
+            (d - (weights * p + (1 - weights) * q)).square().mean((1, 2)).min()
+            for p in pool
+            for q in pool
+        )
+        for d in drawings
+    ]
+    found = nearest_blend_error(drawings, pool)
+    torch.testing.assert_close(found, torch.stack(expected), atol=1e-5, rtol=1e-5)
+    assert (found <= nearest_error(drawings, pool) + 1e-6).all()
+
+
+def test_a_blend_of_two_is_found_and_a_blend_beyond_them_is_not():
+    pool = torch.eye(9).view(9, 3, 3)
+    inside, beyond = 0.3 * pool[0] + 0.7 * pool[1], 2 * pool[0] - pool[1]
+    found = nearest_blend_error(torch.stack([inside, beyond]), pool)
+    assert found[0].item() == pytest.approx(0, abs=1e-6)
+    assert found[1].item() == pytest.approx((1 + 1) / 9)
