@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+TURN = 0.01  # seconds
+
 
 @dataclass(frozen=True)
 class Row:
@@ -27,17 +29,20 @@ class Row:
 def interleave(
     first: Callable[[], object], second: Callable[[], object], rounds: int
 ) -> tuple[list[float], list[float]]:
-    """Return the seconds of both in each round, taking turns so that both meet the same machine.
+    """Return both functions' seconds a call in each round, by turns: both meet the same machine.
 
-    One round before, which is not counted, warms both up.
+    One round before, which is not counted, warms both up. A turn repeats its function for at least
+    `TURN` seconds: a call of a fraction of a millisecond would pay for what the other left behind.
     """
     times: tuple[list[float], list[float]] = [], []
     for i in range(rounds + 1):
         for function, seconds in zip((first, second), times, strict=True):
-            start = perf_counter()
-            function()
+            start, calls = perf_counter(), 0
+            while calls == 0 or perf_counter() - start < TURN:
+                function()
+                calls += 1
             if i:
-                seconds.append(perf_counter() - start)
+                seconds.append((perf_counter() - start) / calls)
     return times
 
 

@@ -24,17 +24,17 @@ def rotate(images: Tensor, degrees: float | Tensor, fill: float = 0.0) -> Tensor
     angles = torch.as_tensor(degrees, dtype=images.dtype, device=images.device).deg2rad()
     angles = angles.expand(n)
     # Pixel centres as complex numbers, y downwards: one product turns the point that each pixel
-    # of the result comes from.
+    # of the result comes from, and counts it as grid_sample does, -1 to 1 from edge to edge.
     y = torch.arange(h, dtype=images.dtype, device=images.device) - (h - 1) / 2
     x = torch.arange(w, dtype=images.dtype, device=images.device) - (w - 1) / 2
     points = torch.complex(*torch.broadcast_tensors(x, y.unsqueeze(1)))  # (H, W)
-    # grid_sample counts from -1 to 1 between the outer edges, and has 0 outside of them
-    scale = torch.tensor([2 / w, 2 / h], dtype=images.dtype, device=images.device)
+    turns = torch.polar(torch.full_like(angles, 2 / w), angles).reshape(n, 1, 1)
+    above = images - fill if fill else images  # grid_sample has 0 outside of the frame
     turned = []
-    for part, angle in zip(
-        (images - fill).unsqueeze(1).split(AT_ONCE), angles.split(AT_ONCE), strict=True
-    ):
-        turn = torch.polar(torch.ones_like(angle), angle).reshape(-1, 1, 1)
-        grid = torch.view_as_real(turn * points) * scale  # (n, H, W, 2)
-        turned.append(grid_sample(part, grid, align_corners=False).squeeze(1))
-    return torch.cat(turned) + fill
+    for part, turn in zip(above.split(AT_ONCE), turns.split(AT_ONCE), strict=True):
+        grid = torch.view_as_real(turn * points)  # (n, H, W, 2)
+        if h != w:
+            grid = grid * torch.tensor([1, w / h], dtype=grid.dtype, device=grid.device)
+        turned.append(grid_sample(part.unsqueeze(1), grid, align_corners=False).squeeze(1))
+    whole = turned[0] if n <= AT_ONCE else torch.cat(turned)
+    return whole + fill if fill else whole
