@@ -103,16 +103,8 @@ class Experiment:
 
         """
         images, labels = self.splits.train.images[:2], self.splits.train.labels
-        network = self.factory(model, R4)().to(images).eval()
-        wanted = (len(images), int(labels.max()) + 1)
-        try:
-            found = tuple(network(images).shape)
-        except Exception as error:  # whatever a user's own code raises
-            raise InvnbError(
-                f"model {model!r} fails on images {list(images.shape)}: {error}"
-            ) from error
-        if found != wanted:
-            raise InvnbError(f"model {model!r} gives {found} for two images, not logits {wanted}")
+        network = self.factory(model, R4)().to(images)
+        loading.check_logits(network, images, int(labels.max()) + 1, model)
 
     def train(
         self,

@@ -51,6 +51,32 @@ def from_import_path(path: str) -> Callable[[], nn.Module]:
     return load
 
 
+def check_logits(network: nn.Module, images: Tensor, classes: int, model: str) -> None:
+    """See that an untrained network fits the images.
+
+    Args:
+        network: on the device of the images; put into evaluation mode.
+        images: `[B, H, W]`.
+        classes: number of logits wanted for each.
+        model: what messages call it.
+
+    Raises:
+        InvnbError: it fails, or does not map the images to `[B, classes]`.
+
+    """
+    try:
+        found = tuple(network.eval()(images).shape)
+    except Exception as error:  # whatever a user's own code raises
+        raise InvnbError(
+            f"model {model!r} fails on images {list(images.shape)}: {error}"
+        ) from error
+    wanted = (len(images), classes)
+    if found != wanted:
+        raise InvnbError(
+            f"model {model!r} gives {found} for {len(images)} images, not logits {wanted}"
+        )
+
+
 def source(path: str) -> str:
     """Return the text of the file that an import path's module is defined in."""
     module = importlib.import_module(path.partition(":")[0])

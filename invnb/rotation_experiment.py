@@ -15,7 +15,6 @@ from invnb.circle import Seen
 from invnb.classifying import Course, train
 from invnb.convnets import TRUNKS, ConvNet
 from invnb.em_routing import EMCapsNet
-from invnb.errors import InvnbError
 from invnb.oracles import SpatialTransformer, TurnPooled
 from invnb.provenance import code_hash
 from invnb.training import Trained
@@ -79,16 +78,9 @@ class Classifiers:
             InvnbError: it cannot be made, or does not map `[B, H, W]` to a logit per class.
 
         """
-        images, wanted = self.training.images[:2], (2, len(self.training.digits))
-        network = self.factory(model)().to(images).eval()
-        try:
-            found = tuple(network(images).shape)
-        except Exception as error:  # whatever a user's own code raises
-            raise InvnbError(
-                f"model {model!r} fails on images {list(images.shape)}: {error}"
-            ) from error
-        if found != wanted:
-            raise InvnbError(f"model {model!r} gives {found} for two images, not logits {wanted}")
+        images = self.training.images[:2]
+        network = self.factory(model)().to(images)
+        loading.check_logits(network, images, len(self.training.digits), model)
 
     def train(self, model: str, seeds: Sequence[int], course: Course) -> list[Trained]:
         """Train one network per seed, or load those trained before with equal settings.

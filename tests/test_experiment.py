@@ -304,7 +304,7 @@ def test_own_model_with_a_checkpoint_is_taken_as_it_is(own_module, tmp_path, mon
 
 def test_own_model_that_does_not_fit_is_refused_before_training(own_module):
     make().check("own_model:make")
-    with pytest.raises(InvnbError, match="gives \\(2, 10\\) for two images, not logits \\(2, 9\\)"):
+    with pytest.raises(InvnbError, match="gives \\(2, 10\\) for 2 images, not logits \\(2, 9\\)"):
         make().check("own_model:ten")
     with pytest.raises(InvnbError, match="fails on images \\[2, 6, 6\\]: "):
         make().check("own_model:wide")

@@ -121,7 +121,7 @@ def test_a_network_of_ones_own(own_module):
     of.check("own_classifier:make")
     (one,) = of.train("own_classifier:make", [0], COURSE)
     assert one.state["1.weight"].shape == (8, 784)
-    with pytest.raises(InvnbError, match=r"gives \(2, 10\) for two images, not logits \(2, 8\)"):
+    with pytest.raises(InvnbError, match=r"gives \(2, 10\) for 2 images, not logits \(2, 8\)"):
         of.check("own_classifier:ten")
 
 
