@@ -42,17 +42,41 @@ def dynamic_routing(poses: Tensor, weights: Tensor, iterations: int = 3) -> Tens
         InvnbError: when there is no iteration.
 
     """
+    return squash(route(poses, weights, iterations)[0])
+
+
+def route(
+    poses: Tensor, weights: Tensor, iterations: int = 3, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Do as `dynamic_routing`; return what it squashes, and where the primary capsules went.
+
+    Args:
+        poses: `[B, P, I]`.
+        weights: `[K, P, I, D]`.
+        iterations: from 1 on.
+        bias: `[K, D]`, added to the weighted sums of votes.
+
+    Returns:
+        `[B, K, D]` before squashing; and each primary capsule's shares in the last iteration,
+        `[B, K, I]`, which add up to 1 over K.
+
+    Raises:
+        InvnbError: when there is no iteration.
+
+    """
     if iterations < 1:
         raise InvnbError(f"iterations is {iterations}; dynamic routing needs at least 1")
+    extra = 0 if bias is None else bias.unsqueeze(1)  # (K, 1, D)
     matrices = weights.flatten(1, 2)  # (K, P * I, D)
-    sums = poses.flatten(1) @ matrices / len(weights)  # (K, B, D)
+    sums = poses.flatten(1) @ matrices / len(weights) + extra  # (K, B, D)
     logits = poses.new_zeros(())
+    shares = poses.new_full((), 1 / len(weights)).expand(len(weights), len(poses), poses.shape[2])
     for _ in range(iterations - 1):
         back = (squash(sums) @ matrices.mT).unflatten(2, poses.shape[1:])  # (K, B, P, I)
         logits = logits + (back * poses).sum(2)  # (K, B, I), the agreement with each vote
-        shares = logits.softmax(0).unsqueeze(2)
-        sums = (shares * poses).flatten(2) @ matrices
-    return squash(sums).transpose(0, 1)
+        shares = logits.softmax(0)
+        sums = (shares.unsqueeze(2) * poses).flatten(2) @ matrices + extra
+    return sums.transpose(0, 1), shares.transpose(0, 1)
 
 
 def margin_loss(lengths: Tensor, labels: Tensor) -> Tensor:

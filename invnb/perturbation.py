@@ -96,7 +96,7 @@ class Response:
         scaled: `[N, E, F]`, bool, plausible after scaling; False for inactive numbers, which
             scaling leaves what they are.
         scaled_change: `[N, E, F]`.
-        reached: `[N, E, 2, T]`, bool, whether the picture changes so much on the ladder.
+        reached: `[N, E, 2, T]`, bool, whether the picture ever changes so much.
         amounts: `[N, E, 2, T]`, the steps it took, in spreads; nan where not reached.
         digit: `[N, E, 2, T]`, bool, the jury takes the picture for a digit; False where not reached.
         whole: `[N, E, 2, T]`, bool, its ink is in one piece; False where not reached.
