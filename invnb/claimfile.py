@@ -17,6 +17,7 @@
                                 # the source's number of steps
         seeds: 3                                                     # instead of the file's
         by_construction: true                                        # if it cannot fail
+        partly_on: {CIFAR-10: not ImageNet}   # data that support no more than `partly`, and why
 """
 
 import hashlib
@@ -35,7 +36,7 @@ from invnb.errors import InvnbError
 FILE_KEYS = {"source", "settings", "seeds", "data", "claims"}
 SOURCE_KEYS = {"short", "title", "citation"}
 CLAIM_KEYS = {"id", "place", "statement", "published", "criterion"}
-OPTIONAL_CLAIM_KEYS = {"data", "seeds", "settings", "trained", "by_construction"}
+OPTIONAL_CLAIM_KEYS = {"data", "seeds", "settings", "trained", "by_construction", "partly_on"}
 PUBLISHED_KEYS = {"value", "sd", "n", "unit"}
 
 
@@ -58,6 +59,7 @@ class Claim:
         settings: parameters that must have the source's values.
         seeds: how many networks are needed.
         by_construction: whether it cannot fail, so that a verdict is no finding.
+        partly_on: data, among `on`, that support no better verdict than partly, and why.
 
     """
 
@@ -74,6 +76,7 @@ class Claim:
     settings: Mapping[str, Any]
     seeds: int
     by_construction: bool
+    partly_on: Mapping[str, str]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -140,7 +143,10 @@ def _claim(
     settings = content["settings"] | entry.get("settings", {})
     seeds = entry.get("seeds", content["seeds"])
     decisive = {"settings": settings, "seeds": seeds, "published": published, "data": data}
-    decisive |= {key: entry[key] for key in parsed}
+    decisive |= {key: entry[key] for key in (*parsed, "partly_on") if key in entry}
+    partly_on = entry.get("partly_on", {})
+    if not isinstance(partly_on, Mapping) or partly_on.keys() - set(data):
+        raise InvnbError(f"{where}, partly_on: must map names of {data} to reasons")
     return Claim(
         id=entry["id"],
         notebook=notebook,
@@ -155,6 +161,7 @@ def _claim(
         settings=settings,
         seeds=seeds,
         by_construction=bool(entry.get("by_construction", False)),
+        partly_on=partly_on,
     )
 
 

@@ -13,6 +13,8 @@ then that counts in place of the steps. Otherwise its conditions decide:
 | holds                      | one undecided, none contradicted  | inconclusive   |
 | holds                      | all hold                          | reproduced     |
 
+On data that can only support it in part, a claim that is reproduced is `partly`.
+
 An undecided main condition outweighs a contradicted one beside it, because `partly` and `not
 reproduced` both assert something about the main condition.
 """
@@ -85,8 +87,10 @@ def _judge(
     if reason is None:
         conditions = [_outcome(c, claim, measurements) for c in claim.criterion]
     found = NOT_RUN if reason else verdict([c["state"] for c in conditions])
+    if found == REPRODUCED and data_name in claim.partly_on:
+        found, reason = PARTLY, claim.partly_on[data_name]
     decisive = {NOT_REPRODUCED: CONTRADICTED, PARTLY: CONTRADICTED, INCONCLUSIVE: UNDECIDED}
-    if found in decisive:
+    if found in decisive and reason is None:
         reason = "; ".join(_explained(c) for c in conditions if c["state"] == decisive[found])
     return {
         "verdict": found,

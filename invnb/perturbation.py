@@ -98,7 +98,7 @@ class Response:
         scaled_change: `[N, E, F]`.
         reached: `[N, E, 2, T]`, bool, whether the picture ever changes so much.
         amounts: `[N, E, 2, T]`, the steps it took, in spreads; nan where not reached.
-        digit: `[N, E, 2, T]`, bool, the jury takes the picture for a digit; False where not reached.
+        digit: `[N, E, 2, T]`, bool, the jury takes it for a digit; False where not reached.
         whole: `[N, E, 2, T]`, bool, its ink is in one piece; False where not reached.
         same: `[N, E, 2, T]`, bool, the likeliest digit is that of the unperturbed decoding.
         straightness: `[N, E, 2]`, mean cosine between successive steps of the path to the target

@@ -20,8 +20,9 @@ from invnb.errors import InvnbError
 FEEDBACK = ("none", "strength", "agreement", "explained", "reconstruction")
 SCALING = ("position", "layer", "running")
 TINY = 1e-6  # keeps blank positions, whose total is zero, at zero
-MOMENTUM = 0.01  # of the running total, and of the running shares
-RATE = 0.02  # growth of an advantage in a step, in mean scores
+MOMENTUM = 0.01  # of the running total
+RECENT = 0.05  # weight of the latest batch in the running shares
+RATE = 0.05  # growth of an advantage in a step, in mean scores
 
 
 @dataclass(frozen=True)
@@ -130,17 +131,22 @@ class CapsuleLayer(nn.Module):
         return torch.maximum(chosen, self._each(own))
 
     @torch.no_grad()
-    def balance(self, scores: Tensor, chosen: Tensor) -> None:
+    def balance(self, outputs: Tensor, scores: Tensor, chosen: Tensor) -> None:
         """Give an advantage to capsules that have won too little lately, and take it back.
 
+        Blank positions, where outputs are zero, are no win.
+
         Args:
-            scores: `[B, G or F, H', H']`, that won them.
-            chosen: `[B, F, H', H']`, what did.
+            outputs: `[B, F, H', H']`.
+            scores: `[B, G or F, H', H']`.
+            chosen: `[B, F, H', H']`.
 
         """
         rivals = len(self.share)
-        won = chosen.unflatten(1, (rivals, -1))[:, :, 0].mean((0, 2, 3)).view_as(self.share)
-        self.share += MOMENTUM * (won - self.share)
+        inked = (outputs != 0).any(1)  # (B, H', H')
+        won = chosen.unflatten(1, (rivals, -1))[:, :, 0].transpose(0, 1)[:, inked]
+        if won.shape[1]:
+            self.share += RECENT * (won.mean(1).view_as(self.share) - self.share)
         equal = self._kept / rivals
         step = RATE * scores.abs().mean()
         self.advantage += step * (self.share < self.rules.lifetime * equal)
@@ -265,7 +271,7 @@ class PredCaps(nn.Module):
         for layer, state in zip(self.layers, states, strict=True):
             learning = layer.select_to_learn(state.scores, state.chosen)
             if self.training and self.rules.winners:
-                layer.balance(state.scores, state.chosen)
+                layer.balance(state.outputs, state.scores, state.chosen)
             errors.append(
                 mse_loss(layer.reconstruct(layer.drive(state.given) * learning), state.given)
             )

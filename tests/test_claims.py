@@ -306,6 +306,25 @@ def test_a_verdict_and_its_reason(tmp_path, values, expected, reason):
     assert found["reason"] is None if reason is None else reason in found["reason"]
 
 
+def test_some_data_support_no_more_than_partly(tmp_path):
+    partly = {"data": ["MNIST", "other"], "partly_on": {"other": "not the source's digits"}}
+    (claim,) = load(folder=write(tmp_path, claim=partly))
+
+    def verdict_on(name, **values):
+        found = judge([claim], measured(**values), {"hidden": 128}, name)["X-1"]
+        return found["verdict"], found["reason"]
+
+    assert verdict_on("MNIST") == ("reproduced", None)
+    assert verdict_on("other") == ("partly", "not the source's digits")
+    assert verdict_on("other", accuracy=0.7)[0] == "not reproduced"
+
+
+@pytest.mark.parametrize("partly_on", [{"FashionMNIST": "why"}, ["MNIST"]])
+def test_partly_on_names_the_claims_own_data(tmp_path, partly_on):
+    with pytest.raises(InvnbError, match="partly_on: must map names of"):
+        load(folder=write(tmp_path, claim={"partly_on": partly_on}))
+
+
 def test_a_verdict_holds_what_it_rests_on(tmp_path):
     measurements = measured()
     found = judged(write(tmp_path), measurements)

@@ -249,3 +249,44 @@ def test_rules_are_checked():
         Rules(winners=17)
     with pytest.raises(InvnbError, match="passes is -1"):
         Rules(passes=-1)
+
+
+def test_capsules_that_win_too_little_get_an_advantage():
+    layer = made(winners=1, lifetime=0.5).layers[2]
+    scores = torch.ones(64, 16, 1, 1)
+    scores[:, 0] = 2  # wins always, until others have an advantage of 1
+    outputs = torch.ones(64, 256, 1, 1)
+    winners = set()
+    for _ in range(400):
+        chosen = layer.select(scores + layer.advantage)
+        winners.add(int(chosen[0].flatten().argmax()) // 16)
+        layer.balance(outputs, scores, chosen)
+    assert winners == set(range(16))
+    assert (layer.advantage >= 0).all()
+    assert layer.advantage[0] == 0  # never too little
+
+
+def test_blank_positions_are_no_wins():
+    layer = made(winners=1).layers[0]
+    chosen = layer.select(torch.zeros(2, 16, 10, 10))
+    before = layer.share.clone()
+    layer.balance(torch.zeros(2, 64, 10, 10), torch.zeros(2, 16, 10, 10), chosen)
+    assert torch.equal(layer.share, before)
+
+
+def test_the_advantage_counts_in_the_competition():
+    layer = made(winners=1, feedback="none").layers[2]
+    outputs = torch.rand(3, 256, 1, 1, generator=torch.Generator().manual_seed(0))
+    layer.advantage[7] = 100
+    assert (layer.select(layer.scores(outputs, None))[:, 112:128] == 1).all()
+
+
+def test_advantages_stay_as_they_are_outside_of_training():
+    network = made(winners=1).eval()
+    before = [layer.share.clone() for layer in network.layers]
+    network.losses(images())
+    assert all(torch.equal(a, layer.share) for a, layer in zip(before, network.layers, strict=True))
+    network.train().losses(images())
+    assert not all(
+        torch.equal(a, layer.share) for a, layer in zip(before, network.layers, strict=True)
+    )
