@@ -92,6 +92,26 @@ def train_through(
     )
 
 
+def train_supervised(
+    network: nn.Module, images: Tensor, labels: Tensor, course: Course, *, seed: int
+) -> Trained:
+    """Train a network by its own `loss(images, labels)`, such as a capsule network.
+
+    Args:
+        network: trained in place.
+        images: `[N, S, S]`, 0..1.
+        labels: `[N]`.
+        course: how long, how fast.
+        seed: of the batches.
+
+    """
+
+    def loss(some: Tensor) -> Tensor:
+        return network.loss(images[some], labels[some])
+
+    return _train(network, loss, len(images), course, seed, "supervised")
+
+
 def train_head(
     head: Head, codes: Tensor, images: Tensor, labels: Tensor | None, course: Course, *, seed: int
 ) -> Trained:

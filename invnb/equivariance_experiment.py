@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from invnb import loading
 from invnb.cache import measure_or_load, train_or_load
+from invnb.capsules import CapsNet
 from invnb.encoders import Head, classifier, reconstructor
 from invnb.encoding import (
     Course,
@@ -18,6 +20,7 @@ from invnb.encoding import (
     reconstruction_error,
     train_head,
     train_locally,
+    train_supervised,
     train_through,
 )
 from invnb.errors import InvnbError
@@ -151,6 +154,26 @@ class Experiment:
         encoder.load_state_dict(trained.state)
         return self._frozen(encoder), (trained,)
 
+    def supervised(self, course: Course, seed: int) -> nn.Module:
+        """Return a capsule network that learned to classify by its margin loss, frozen.
+
+        Args:
+            course: how it learns.
+            seed: of weights and batches.
+
+        """
+        network = seeded(lambda: CapsNet(10, self._size), seed).to(self.training.images.device)
+
+        def learn() -> Trained:
+            return train_supervised(
+                network, self.training.images, self.training.labels, course, seed=seed
+            )
+
+        about = {"course": asdict(course), "network": code_hash("invnb.capsules")}
+        (trained,) = self._load_or(about, Kind("supervised"), seed, learn)
+        network.load_state_dict(trained.state)
+        return self._frozen(network)
+
     def respond(self, kind: Kind, seed: int, digits: Digits, jury: Jury) -> Response:
         """Perturb the codes of some digits, or load what became of them."""
         coder = self.coder(kind, seed)
@@ -163,7 +186,7 @@ class Experiment:
         key = {
             "coder": [_digest(coder.encoder), _digest(coder.head)],
             "jury": _digest(jury),
-            "images": _hash([digits.images, self.training.images]),
+            "images": [_hash([digits.images]), self._digest],
             "code": code_hash(*JUDGING_CODE, "invnb.encoders"),
             "platform": self._platform,
         }
@@ -190,8 +213,8 @@ class Experiment:
         key = about | {
             "kind": asdict(kind),
             "own_code": loading.source(kind.own) if kind.own else None,
-            "digits": [self.checksum, _hash([self.training.images])],
-            "code": code_hash(*TRAINING_CODE),
+            "digits": [self.checksum, self._digest],
+            "code": self._code,
             "platform": self._platform,
         }
         return train_or_load(key, [seed], lambda seeds: [learn()])
@@ -201,6 +224,14 @@ class Experiment:
 
     def _frozen(self, network: nn.Module) -> nn.Module:
         return network.to(self.training.images.device).eval().requires_grad_(False)
+
+    @cached_property
+    def _digest(self) -> str:
+        return _hash([self.training.images])
+
+    @cached_property
+    def _code(self) -> str:
+        return code_hash(*TRAINING_CODE)
 
     @property
     def _size(self) -> int:

@@ -1,0 +1,135 @@
+"""Figures of the perturbation chapter: codes that are changed, and what is decoded from them."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from invnb.plots_turning import picture, png
+
+
+def curves(
+    table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], log: bool = False
+) -> Figure:
+    """Draw a line per encoder with a band over seeds.
+
+    Args:
+        table: one row per encoder, seed and x, with a y.
+        x: its column for the horizontal axis.
+        y: its column for the vertical axis, 0..1.
+        labels: of both axes.
+        log: give each doubling of x the same width.
+
+    """
+    figure, ax = plt.subplots(figsize=(8, 3.6))
+    encoders = list(dict.fromkeys(table.encoder))
+    sns.lineplot(
+        table, x=x, y=y, hue="encoder", style="encoder", hue_order=encoders, style_order=encoders,
+        errorbar=("ci", 95), n_boot=300, seed=0, markers=True, dashes=False, ax=ax,
+    )  # fmt: skip
+    if log:
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(sorted(set(table[x])), [f"{v:g}" for v in sorted(set(table[x]))])
+    ax.set(xlabel=labels[0], ylabel=labels[1], ylim=(-0.02, 1.02))
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def dots(table: pd.DataFrame, label: str, marks: Mapping[str, float] | None = None) -> Figure:
+    """Draw a value per row: a grey dot per seed, the mean with its interval.
+
+    Args:
+        table: one row per name and seed, with a value.
+        label: of the axis.
+        marks: values to draw as vertical lines, by what they are.
+
+    """
+    names = list(dict.fromkeys(table.name))
+    figure, ax = plt.subplots(figsize=(7, 0.34 * len(names) + 1.0))
+    sns.pointplot(
+        table, x="value", y="name", order=names, errorbar=("ci", 95), n_boot=300, seed=0,
+        linestyle="none", markersize=5, err_kws={"linewidth": 2}, ax=ax,
+    )  # fmt: skip
+    sns.stripplot(table, x="value", y="name", order=names, color="grey", alpha=0.5, size=3, ax=ax)
+    for name, value in (marks or {}).items():
+        ax.axvline(value, color="black", ls=":", lw=1)
+        ax.text(value, -0.7, name, ha="center", fontsize=8)
+    ax.set(xlabel=label, ylabel="")
+    figure.tight_layout()
+    return figure
+
+
+def against(table: pd.DataFrame, labels: tuple[str, str], line: Sequence[str] = ()) -> Figure:
+    """Draw two measures of encoders against each other, a point per seed.
+
+    Args:
+        table: one row per encoder and seed, with x and y.
+        labels: of both axes.
+        line: encoders whose means are joined, in this order.
+
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.8))
+    encoders = list(dict.fromkeys(table.encoder))
+    sns.scatterplot(table, x="x", y="y", hue="encoder", style="encoder", hue_order=encoders, ax=ax)
+    means = table.groupby("encoder")[["x", "y"]].mean().reindex(list(line)).dropna()
+    ax.plot(means.x, means.y, color="grey", lw=1, zorder=0)
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def transformations(
+    profiles: Mapping[str, np.ndarray], measures: Mapping[str, str], per_row: int = 16
+) -> Figure:
+    """Draw what raising each number of a code does, a panel per encoder.
+
+    Args:
+        profiles: `[E, M]` by encoder, in any units; every column is divided by its deviation.
+        measures: M names, with units.
+        per_row: numbers of one capsule, parted by lines.
+
+    """
+    figure, axes = plt.subplots(
+        len(profiles), 1, figsize=(10, 1.9 * len(profiles) + 0.4), sharex=False, squeeze=False
+    )
+    for ax, (name, rows) in zip(axes[:, 0], profiles.items(), strict=True):
+        known = np.isfinite(rows).all(1)
+        unit = rows[known].std(0)
+        shown = (rows / np.where(unit > 0, unit, 1)).T
+        sns.heatmap(
+            shown, vmin=-3, vmax=3, cmap="vlag", ax=ax, xticklabels=False,
+            yticklabels=list(measures), cbar_kws={"label": "deviations"},
+        )  # fmt: skip
+        for edge in range(per_row, rows.shape[0], per_row):
+            ax.axvline(edge, color="black", lw=0.5)
+        ax.set_title(f"{name}, numbers of the code by capsule", fontsize=9, loc="left")
+        ax.tick_params(axis="y", labelsize=7, rotation=0)
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def perturbed_frame(pictures: Mapping[str, np.ndarray], changes: Sequence[float]) -> bytes:
+    """Return one frame of the slider as PNG: a row per encoder, lowest to highest.
+
+    Args:
+        pictures: `[C, H, W]` by encoder, 0..1.
+        changes: C signed changes of the picture, 0 in the middle.
+
+    """
+    figure, axes = plt.subplots(
+        len(pictures), len(changes), figsize=(0.8 * len(changes) + 1.4, 0.85 * len(pictures) + 0.5),
+        squeeze=False,
+    )  # fmt: skip
+    for line, (name, row) in zip(axes, pictures.items(), strict=True):
+        for ax, image in zip(line, row, strict=True):
+            picture(ax, image)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    for ax, change in zip(axes[0], changes, strict=True):
+        ax.set_title(f"{change:+.2f}" if change else "0", fontsize=8)
+    figure.tight_layout(pad=0.3)
+    return png(figure)
