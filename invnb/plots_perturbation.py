@@ -8,8 +8,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from invnb.plots_turning import picture, png
-
 
 def curves(
     table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], log: bool = False
@@ -84,7 +82,7 @@ def against(table: pd.DataFrame, labels: tuple[str, str], line: Sequence[str] = 
 
 
 def transformations(
-    profiles: Mapping[str, np.ndarray], measures: Mapping[str, str], per_row: int = 16
+    profiles: Mapping[str, np.ndarray], measures: Sequence[str], per_row: int = 16
 ) -> Figure:
     """Draw what raising each number of a code does, a panel per encoder.
 
@@ -111,25 +109,3 @@ def transformations(
         ax.tick_params(axis="y", labelsize=7, rotation=0)
     figure.tight_layout(pad=0.4)
     return figure
-
-
-def perturbed_frame(pictures: Mapping[str, np.ndarray], changes: Sequence[float]) -> bytes:
-    """Return one frame of the slider as PNG: a row per encoder, lowest to highest.
-
-    Args:
-        pictures: `[C, H, W]` by encoder, 0..1.
-        changes: C signed changes of the picture, 0 in the middle.
-
-    """
-    figure, axes = plt.subplots(
-        len(pictures), len(changes), figsize=(0.8 * len(changes) + 1.4, 0.85 * len(pictures) + 0.5),
-        squeeze=False,
-    )  # fmt: skip
-    for line, (name, row) in zip(axes, pictures.items(), strict=True):
-        for ax, image in zip(line, row, strict=True):
-            picture(ax, image)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    for ax, change in zip(axes[0], changes, strict=True):
-        ax.set_title(f"{change:+.2f}" if change else "0", fontsize=8)
-    figure.tight_layout(pad=0.3)
-    return png(figure)

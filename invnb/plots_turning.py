@@ -181,7 +181,7 @@ def probabilities_frame(
     high = 0.8 / len(images)
     for i, (digit, image) in enumerate(images.items()):
         bottom = 0.98 - (i + 1) * (high + 0.05)
-        picture(figure.add_axes((0.03, bottom, 0.2, high)), image)
+        _picture(figure.add_axes((0.03, bottom, 0.2, high)), image)
         ax = figure.add_axes((0.33, bottom + 0.03, 0.64, high - 0.04))
         table = pd.DataFrame({m: s[i] for m, s in shares.items()}, index=list(classes))
         table.plot.bar(ax=ax, width=0.8, legend=i == 0, rot=0)
@@ -191,7 +191,7 @@ def probabilities_frame(
             ax.legend(fontsize=7, frameon=False, ncols=len(shares), loc="lower right",
                       bbox_to_anchor=(1, 1))  # fmt: skip
     figure.suptitle(f"{angle:g}°", x=0.13, y=0.99, fontsize=12)
-    return png(figure)
+    return _png(figure)
 
 
 def drawings_frame(
@@ -214,24 +214,22 @@ def drawings_frame(
     figure, axes = plt.subplots(2, len(digits), figsize=(1.25 * len(digits) + 0.6, 3.3))
     for line, images, label in zip(axes, (expected, drawn), ("expected", "drawn"), strict=True):
         for ax, image in zip(line, images, strict=True):
-            picture(ax, image)
+            _picture(ax, image)
         line[0].set_ylabel(label)
     for ax, digit in zip(axes[0], digits, strict=True):
         ax.set_title(digit, fontsize=10)
     for ax, error in zip(axes[1], errors, strict=True):
         ax.set_xlabel(f"error {error:.3f}", fontsize=9)
     figure.suptitle(f"{angle:g}°", y=0.99, fontsize=12)
-    return png(figure)
+    return _png(figure)
 
 
-def picture(ax: Axes, image: np.ndarray) -> None:
-    """Draw an image `[H, W]`, dark where it is high."""
+def _picture(ax: Axes, image: np.ndarray) -> None:
     ax.imshow(image, cmap="gray_r")
     ax.set(xticks=[], yticks=[])
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file, and close it."""
+def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=90, bbox_inches=figure.bbox_inches)
     plt.close(figure)

@@ -1,0 +1,61 @@
+"""invnb.plots_perturbation: that figures show what they are given."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+mpl.use("agg")
+
+from invnb import plots_perturbation
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    mpl.pyplot.close("all")
+
+
+def test_curves_have_a_line_and_a_band_per_encoder():
+    rows = [("A", s, x, x * s / 4) for s in (1, 2) for x in (1, 2, 4)] + [("B", 0, 1, 0.5)]
+    table = pd.DataFrame(rows, columns=["encoder", "seed", "x", "y"])
+    (ax,) = plots_perturbation.curves(table, "x", "y", ("step", "plausible"), log=True).axes
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0.375, 0.75, 1.5])
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("step", "plausible", "log")
+    assert [t.get_text() for t in ax.get_legend().texts] == ["A", "B"]
+    assert ax.collections  # the band
+
+
+def test_dots_show_every_seed_and_the_mean():
+    table = pd.DataFrame(
+        [("S", 0, 0.2), ("S", 1, 0.4), ("SG", 0, 0.9)], columns=["name", "seed", "value"]
+    )
+    (ax,) = plots_perturbation.dots(table, "area", {"all on": 0.9}).axes
+    means = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    shown = np.concatenate([c.get_offsets()[:, 0] for c in ax.collections])
+    assert sorted(shown) == [0.2, 0.4, 0.9]
+    assert means or any(np.isclose(line.get_xdata(), 0.3).any() for line in ax.lines)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["S", "SG"]
+    assert [t.get_text() for t in ax.texts] == ["all on"]
+
+
+def test_points_and_the_line_that_joins_means():
+    table = pd.DataFrame(
+        [("A", 0, 1, 2), ("A", 1, 3, 4), ("B", 0, 5, 6)], columns=["encoder", "seed", "x", "y"]
+    )
+    (ax,) = plots_perturbation.against(table, ("error", "area"), ["B", "A", "missing"]).axes
+    assert ax.collections[0].get_offsets().tolist() == [[1, 2], [3, 4], [5, 6]]
+    line = ax.lines[-1]
+    assert [*line.get_xdata()] == [5, 2]
+    assert [*line.get_ydata()] == [6, 3]
+
+
+def test_transformations_are_in_deviations():
+    rows = np.random.default_rng(0).normal(size=(32, 3)) * [1, 10, 100]
+    rows[4] = np.nan
+    figure = plots_perturbation.transformations({"A": rows}, ["x (px)", "y (px)", "ink"])
+    mesh = figure.axes[0].collections[0].get_array().reshape(3, 32)
+    known = np.delete(rows, 4, axis=0)
+    np.testing.assert_allclose(mesh[:, 0], rows[0] / known.std(0))
+    assert mesh.mask[:, 4].all()
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["x (px)", "y (px)", "ink"]
