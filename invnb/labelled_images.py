@@ -5,15 +5,12 @@ Images are read when they are needed, so memory does not grow with their number.
 
 import json
 import os
-import shutil
 import socket
-import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import torch
@@ -22,12 +19,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from invnb import shapes
+from invnb.archives import unpacked
 from invnb.data import TIMEOUT, DataError, DataUnavailableError
-from invnb.paths import cache_dir, data_dir
+from invnb.paths import data_dir
 from invnb.vision import torchvision
 
 NAMES = ("shapes", "cifar10", "imagenet")
-HELD_OUT = ("val", "test", "valid", "validation")  # folders of images to test on, first found
+SPLITS = {"test": ("test", "val", "validation"), "train": ("train",)}  # and names of folders
 N_SHAPES = 700
 
 
@@ -145,16 +143,22 @@ class LabelledImages:
 
 
 def load(
-    name: str, *, root: Path | None = None, download: bool = True, skip_unreadable: bool = False
+    name: str,
+    split: str = "test",
+    *,
+    root: Path | None = None,
+    download: bool = True,
+    skip_unreadable: bool = False,
 ) -> LabelledImages:
     """Return labelled images, all of them known to be readable.
 
     Args:
-        name: "shapes" (700 of `invnb.shapes`, 32 x 32); "cifar10" (the 10,000 test images);
-            "imagenet" (the validation images in `root/imagenet/val`, or unpacked from the published
-            archives in `root/imagenet`); else the path, from here or from `root`, of a folder with
-            a folder of images for each class, or of an archive (.tar, .tar.xz, .tar.gz) of one. In
-            a folder with a `val` or `test` folder, these images are meant.
+        name: "shapes" (700 of `invnb.shapes`, 32 x 32); "cifar10"; "imagenet" (in
+            `root/imagenet/val`, or unpacked from the published archives in `root/imagenet`); else
+            the path, from here or from `root`, of a folder with a folder of images for each class,
+            or of an archive (.tar, .tar.xz, .tar.gz) of one.
+        split: "test", for ImageNet its validation images, or "train"; in a folder, what its folder
+            `test`, `val`, `validation` or `train` holds, where there is one.
         root: data folder; default `invnb.paths.data_dir()`.
         download: whether torchvision may download CIFAR-10, which it checks.
         skip_unreadable: whether to leave out images that cannot be read; `skipped` names them.
@@ -166,29 +170,31 @@ def load(
 
     """
     root = data_dir() if root is None else Path(root)
+    if split not in SPLITS:
+        raise DataError(f"split {split!r} is unknown: there are {', '.join(SPLITS)}")
     if name == "shapes":
-        drawn = shapes.draw(N_SHAPES, seed=1)
+        drawn = shapes.draw(N_SHAPES, seed=1 if split == "test" else 2)
         pictures = drawn.images.permute(0, 2, 3, 1).contiguous().numpy()
         return _in_memory(name, pictures, drawn.labels.tolist(), shapes.CLASSES)
     if name == "cifar10":
         found = _by_torchvision(
-            lambda: torchvision.datasets.CIFAR10(str(root), train=False, download=download),
+            lambda: torchvision.datasets.CIFAR10(str(root), split == "train", download=download),
             "CIFAR-10",
             root,
         )
         return _in_memory(name, found.data, found.targets, tuple(found.classes))
     if name == "imagenet":
-        folder = root / "imagenet"
-        if not (folder / "val").is_dir():
+        folder, part = root / "imagenet", "train" if split == "train" else "val"
+        if not (folder / part).is_dir():
             _by_torchvision(
-                lambda: torchvision.datasets.ImageNet(str(folder), "val"), "ImageNet", folder
+                lambda: torchvision.datasets.ImageNet(str(folder), part), "ImageNet", folder
             )
-        return _in_folder(name, folder / "val", skip_unreadable)
+        return _in_folder(name, folder / part, skip_unreadable)
     for path in (Path(name).expanduser(), root / name):
         if path.is_dir():
-            return _in_folder(name, _class_folders(path), skip_unreadable)
+            return _in_folder(name, _class_folders(path, split), skip_unreadable)
         if path.is_file():
-            return _in_folder(name, _class_folders(_unpacked(path)), skip_unreadable)
+            return _in_folder(name, _class_folders(unpacked(path), split), skip_unreadable)
     raise DataError(
         f"images {name!r} are neither {', '.join(NAMES)} nor a folder or an archive, here or in "
         f"{root}"
@@ -258,34 +264,14 @@ def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages
     )
 
 
-def _class_folders(folder: Path) -> Path:
-    """Return the folder that has the folders of classes: a held-out part, where there is one."""
+def _class_folders(folder: Path, split: str) -> Path:
+    """Return the folder that has the folders of classes: the split's, where there are splits."""
+    for part in SPLITS[split]:
+        if (folder / part).is_dir():
+            return folder / part
     inner = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     if len(inner) == 1 and inner[0].is_dir() and any(p.is_dir() for p in inner[0].iterdir()):
-        return _class_folders(inner[0])
-    held_out = [folder / part for part in HELD_OUT if (folder / part).is_dir()]
-    return held_out[0] if held_out else folder
-
-
-def _unpacked(archive: Path) -> Path:
-    """Return the folder with an archive's files, which are unpacked once, into the cache."""
-    about = archive.stat()
-    digest = _checksum(str(archive.resolve()), about.st_size, about.st_mtime_ns)
-    folder = cache_dir() / "images" / digest[:16]
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(prefix=".unpacking-", dir=folder.parent))
-    try:
-        with tarfile.open(archive) as files:
-            members = tqdm(files, f"unpacking {archive.name}", leave=False, unit=" files")
-            files.extractall(temporary, members, filter="data")
-        temporary.rename(folder)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        if not folder.is_dir():  # else another process was faster
-            raise DataError(f"archive {archive} cannot be unpacked ({_why(error)})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        return _class_folders(inner[0], split)
     return folder
 
 

@@ -149,7 +149,7 @@ class Table:
         """Return the block of images that begins with `start`; None where it is not there."""
         try:
             with np.load(self.file(transformation, start)) as content:
-                classes = content["classes"] if "classes" in content else None
+                classes = content.get("classes")
                 softmax = content["softmax"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

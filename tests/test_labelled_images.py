@@ -72,10 +72,14 @@ def test_folder_of_the_data_folder(folder):
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
-def test_held_out_part_is_meant(folder, tmp_path, part):
-    (tmp_path / "whole" / "train").mkdir(parents=True)
+def test_splits(folder, tmp_path, part):
+    (tmp_path / "whole" / "train" / "ant").mkdir(parents=True)
+    (folder / "ant" / "0.png").rename(tmp_path / "whole" / "train" / "ant" / "0.png")
     folder.rename(tmp_path / "whole" / part)
-    assert load(str(tmp_path / "whole")).classes == ("ant", "bee", "cat")
+    assert load(str(tmp_path / "whole")).labels == (0, 1, 2, 2, 2)
+    assert load(str(tmp_path / "whole"), "train").labels == (0,)
+    with pytest.raises(DataError, match="split 'val' is unknown: there are test, train"):
+        load(str(tmp_path / "whole"), "val")
 
 
 def test_archive_is_unpacked_once(folder, tmp_path):
@@ -89,6 +93,18 @@ def test_archive_is_unpacked_once(folder, tmp_path):
     assert torch.equal(again.block(0, 6, fit)[0], first.block(0, 6, fit)[0])
     assert cached[0].stat().st_mtime_ns == seen
     assert again.checksum == first.checksum
+
+
+def test_nothing_leaves_the_archives_folder(folder, tmp_path):
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        tar.add(folder, "insects")
+        tar.add(folder / "ant" / "0.png", "../outside.png")
+        link = tarfile.TarInfo("insects/bee/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        tar.addfile(link)
+    assert len(load(str(tmp_path / "evil.tar"))) == 6
+    unpacked = tmp_path / "cache" / "images"
+    assert not list(unpacked.rglob("outside.png")) + list(unpacked.rglob("link.png"))
 
 
 def test_torn_archive_leaves_nothing(folder, tmp_path):
