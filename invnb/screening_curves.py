@@ -1,4 +1,4 @@
-"""Curves and maps of a screening: the two measures of Bunne et al., section III.C, as it plots them.
+"""Curves and maps of a screening: the two measures of Bunne et al., section III.C, as plotted.
 
 Axes: N images, M magnitudes, K classes.
 """
