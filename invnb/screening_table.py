@@ -21,12 +21,12 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -236,7 +236,7 @@ def create(
     return Table(folder, transformations)
 
 
-def _write(file: Path, fill: Any) -> None:
+def _write(file: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Let `fill` write to a temporary file, and put it in its place."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")

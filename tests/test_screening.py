@@ -1,5 +1,6 @@
 """invnb.screening: a loop over images, interruptions, and shapes whose answer is known."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -235,6 +236,23 @@ def test_noise_of_an_image_is_its_own():
     many = standard_normal(0, range(200), (3, 16, 16))
     assert many.mean().abs() < 0.02
     assert many.std().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_block_of_images_at_a_time_is_in_memory(monkeypatch):
+    blocks, alive = [], []
+    read = LabelledImages.block
+
+    def watched(self, start, stop, fit):
+        alive.append(sum(block() is not None for block in blocks))
+        images, labels = read(self, start, stop, fit)
+        blocks.append(weakref.ref(images))
+        return images, labels
+
+    monkeypatch.setattr(LabelledImages, "block", watched)
+    screen(model(), pictures(), ["noise", "zoom"])
+    assert len(blocks) == 4  # the first image before the work, and three blocks
+    assert alive == [0, 0, 0, 0]
 
 
 class Broken(nn.Module):
