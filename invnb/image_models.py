@@ -134,8 +134,13 @@ def load(
         found = _torchvisions(name, head, checkpoint)
     elif ":" in head:
         network = loading.from_import_path(name)()
-        own = getattr(network, "preprocessing", Preprocessing())
-        found = ImageModel(name, network, own, getattr(network, "classes", None))
+        own, names = (getattr(network, x, None) for x in ("preprocessing", "classes"))
+        found = ImageModel(
+            name,
+            network,
+            own if isinstance(own, Preprocessing) else Preprocessing(),
+            names if isinstance(names, list | tuple) else None,  # a number of classes has no names
+        )
     else:
         near = get_close_matches(head.lower(), _names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -25,6 +25,11 @@ def whole():
     network.preprocessing = Preprocessing(8, 10, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
     network.classes = ("cat", "dog")
     return network
+
+def counts():
+    network = plain()
+    network.classes = 2
+    return network
 """
 SMALL = "squeezenet1_1"  # 5 MB
 
@@ -113,6 +118,7 @@ def test_own_network():
     model = load("own_images:plain")
     assert (model.preprocessing, model.classes) == (Preprocessing(), None)
     assert model.short_name == "plain"
+    assert load("own_images:counts").classes is None
     model = load("own_images:whole")
     assert model.classes == ("cat", "dog")
     assert model.preprocessing.size == 8
