@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import build, jacobian, rotation, routing, saliency, seeds
+from benchmarks import build, jacobian, rotation, routing, saliency, screening, seeds
 from benchmarks.timing import Row
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "jacobian": jacobian,
     "rotation": rotation,
     "routing": routing,
+    "screening": screening,
     "seeds": seeds,
     "build": build,
 }

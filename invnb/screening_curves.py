@@ -1,0 +1,110 @@
+"""Curves and maps of a screening: the two measures of Bunne et al., section III.C, as plotted.
+
+Axes: N images, M magnitudes, K classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from invnb.screening_table import Table
+
+
+def accuracy(table: Table, name: str, label: int | None = None) -> np.ndarray:
+    """Return the share of right predictions at each magnitude, `[M]`.
+
+    Args:
+        table: of a screening.
+        name: of a transformation.
+        label: a class, whose images alone count; None for all.
+
+    """
+    right = table.predicted(name) == table.labels
+    return (right if label is None else right[:, table.labels == label]).mean(1)
+
+
+@dataclass(frozen=True)
+class SoftmaxCurves:
+    """Mean softmax over the images of one class, as in the source's figures 2, 3, 6 and 7.
+
+    Attributes:
+        magnitudes: the M magnitudes.
+        classes: names of the strongest classes, the strongest first.
+        means: their mean softmax, `[3, M]`; fewer where there are fewer classes.
+        others: the largest mean softmax of any other class, `[M]`; None where there is none.
+
+    """
+
+    magnitudes: tuple
+    classes: tuple[str, ...]
+    means: np.ndarray
+    others: np.ndarray | None
+
+
+def softmax_curves(table: Table, name: str, label: int, strongest: int = 3) -> SoftmaxCurves:
+    """Return the curves of the classes whose mean softmax comes highest at any magnitude.
+
+    The source shows "three predicted classes with the highest softmax output [...] while varying
+    the parameter" and "the maximum softmax over all" others; read as of the mean over the images.
+    """
+    means = table.mean_softmax(name, label).T  # (K, M)
+    order = np.argsort(-means.max(1), kind="stable")
+    first, rest = order[:strongest], order[strongest:]
+    return SoftmaxCurves(
+        table.transformation(name).magnitudes,
+        tuple(table.classes[k] for k in first),
+        means[first],
+        means[rest].max(0) if len(rest) else None,
+    )
+
+
+@dataclass(frozen=True)
+class TranslationMap:
+    """What becomes of one class under translations in both directions, the source's figure 2d.
+
+    Attributes:
+        x: shifts to the right, `[X]`, in widths.
+        y: shifts down, `[Y]`, in heights.
+        softmax: mean softmax of the class, `[Y, X]`.
+        accuracy: share of right predictions, `[Y, X]`.
+
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    softmax: np.ndarray
+    accuracy: np.ndarray
+
+
+def translation_map(table: Table, label: int, name: str = "translation") -> TranslationMap:
+    """Return the map of one class; the table must have `translation`, all pairs of a grid."""
+    pairs = np.array(table.transformation(name).magnitudes)
+    x, y = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
+    these = table.labels == label
+    softmax = table.softmax_of_label(name)[:, these].mean(1)
+    found = [values.reshape(len(x), len(y)).T for values in (softmax, accuracy(table, name, label))]
+    return TranslationMap(x, y, *found)
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What the images of a class are taken for at the far end.
+
+    Attributes:
+        name: of the class that most are taken for, other than their own; None where all are right.
+        share: of the images, that are taken for it.
+
+    """
+
+    name: str | None
+    share: float
+
+
+def takeover(table: Table, name: str, label: int, magnitude: float) -> Takeover:
+    """Return the wrong class that images of one class are most often taken for (CS-02)."""
+    m = table.transformation(name).magnitudes.index(magnitude)
+    predicted = table.predicted(name)[m, table.labels == label]
+    counts = np.bincount(predicted, minlength=len(table.classes))
+    counts[label] = 0
+    k = int(counts.argmax())
+    return Takeover(table.classes[k] if counts[k] else None, float(counts[k] / len(predicted)))
