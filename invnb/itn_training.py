@@ -26,6 +26,8 @@ from invnb.itn import (
     unit_vectors,
 )
 
+MOMENTS = ("apart", "shared")
+
 
 @dataclass(frozen=True)
 class ITNCourse:
@@ -35,6 +37,10 @@ class ITNCourse:
         steps: batches.
         batch_size: images a batch, drawn with replacement; each meets control values of its own.
         learning_rate: of Adam, one for both controllers and both losses.
+        moments: `apart`, each loss has running moments of its own in Adam, so that a step of
+            either is about as long; or `shared`. With shared moments the rare large gradients of
+            the transformers drown the classifier's, and the switch does not hold accuracy. A
+            weighted sum has one loss and one set of moments.
         c_theta: the source's weight of the colour transformer's loss.
         vectors: random unit vectors a step and matrix.
         level: the source's acc_orig, fraction: batch accuracy below which a step lowers the
@@ -51,6 +57,7 @@ class ITNCourse:
     steps: int = 2000
     batch_size: int = 100
     learning_rate: float = 1e-3
+    moments: str = "apart"
     c_theta: float = 10.0
     vectors: int = 64
     level: float | None = None
@@ -60,6 +67,7 @@ class ITNCourse:
 
     def __post_init__(self) -> None:
         one_of("loss_on", self.loss_on, LOSS_ON)
+        one_of("moments", self.moments, MOMENTS)
         one_of("precision", self.precision, tuple(PRECISIONS))
         for name in ("steps", "batch_size", "vectors"):
             if getattr(self, name) < 1:
@@ -162,7 +170,8 @@ def learn(
         level = course.level
         if level is None:
             level = (predict(classifier, images) == labels).double().mean().item()
-        optimizer = torch.optim.Adam(net.parameters(), course.learning_rate, fused=True)
+        both = [torch.optim.Adam(net.parameters(), course.learning_rate, fused=True) for _ in "12"]
+        of_cnn, of_transformers = both if course.moments == "apart" else both[:1] * 2
         generator = torch.Generator().manual_seed(seed)
         rows = []
         for _ in trange(course.steps, desc=label, leave=False):
@@ -183,6 +192,7 @@ def learn(
             else:
                 took_cnn = accuracy.item() < level
                 loss = cnn if took_cnn else transformers
+            optimizer = of_cnn if took_cnn else of_transformers
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

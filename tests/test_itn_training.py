@@ -48,7 +48,9 @@ def by_hand(classifier, images, labels, course, seed):
     """Return the net and each step's losses, accuracy and branch, written out."""
     torch.manual_seed(seed)
     net, generator = small(), torch.Generator().manual_seed(seed)
-    adam = torch.optim.Adam(net.parameters(), course.learning_rate)
+    adams = [torch.optim.Adam(net.parameters(), course.learning_rate) for _ in range(2)]
+    if course.moments == "shared":
+        adams[1] = adams[0]
     right = (classifier(normalise(images)).argmax(1) == labels).double().mean().item()
     level = right if course.level is None else course.level
     rows = []
@@ -73,6 +75,7 @@ def by_hand(classifier, images, labels, course, seed):
         else:
             took = int(accuracy < level)
             loss = cnn if took else transformers
+        adam = adams[took]
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -83,7 +86,15 @@ def by_hand(classifier, images, labels, course, seed):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"loss_on": "image"}, {"weight": 0.5}, {"level": 0.0}, {"level": 1.0}, {"steps": 1}],
+    [
+        {},
+        {"loss_on": "image"},
+        {"moments": "shared"},
+        {"weight": 0.5},
+        {"level": 0.0},
+        {"level": 1.0},
+        {"steps": 1},
+    ],
     ids=str,
 )
 def test_training_is_the_loop_written_out(classifier, pictures, changes):
@@ -176,6 +187,7 @@ def test_divergence_is_told(classifier, pictures):
     ("changes", "message"),
     [
         ({"loss_on": "both"}, "loss_on must be one of sampler, image, got 'both'"),
+        ({"moments": "two"}, "moments must be one of apart, shared, got 'two'"),
         ({"precision": "half"}, "precision must be one of float32, bfloat16"),
         ({"steps": 0}, "steps must be 1 or more, got 0"),
         ({"vectors": 0}, "vectors must be 1 or more, got 0"),
