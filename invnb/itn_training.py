@@ -3,7 +3,7 @@
 Axes: N images, B of them in a batch, K classes. Draws depend on the seed alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from time import perf_counter
@@ -72,6 +72,8 @@ class ITNCourse:
         for name in ("steps", "batch_size", "vectors"):
             if getattr(self, name) < 1:
                 raise InvnbError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.weight is not None and self.weight <= 0:
+            raise InvnbError(f"weight must be above 0, or None to switch, got {self.weight:g}")
         if self.level is not None and not 0 <= self.level <= 1:
             raise InvnbError(f"level is a fraction, 0 to 1, got {self.level:g}")
 
@@ -106,7 +108,7 @@ class Learned:
     Attributes:
         state: state dict of the `InvariantTransformerNet` after the last step, on the CPU.
         record: what happened at each step.
-        level: accuracy that the switch held, or would have held.
+        level: accuracy that the switch aimed at, or would have.
         seconds: wall-clock time.
 
     """
@@ -170,23 +172,13 @@ def learn(
         level = course.level
         if level is None:
             level = (predict(classifier, images) == labels).double().mean().item()
-        both = [torch.optim.Adam(net.parameters(), course.learning_rate, fused=True) for _ in "12"]
-        of_cnn, of_transformers = both if course.moments == "apart" else both[:1] * 2
+        of_cnn, of_transformers = _optimizers(net, course)
         generator = torch.Generator().manual_seed(seed)
         rows = []
         for _ in trange(course.steps, desc=label, leave=False):
-            some = torch.randint(len(images), (course.batch_size,), generator=generator)
-            k1, k2 = torch.rand(2, course.batch_size, 2, generator=generator).to(images.device)
-            vectors = [unit_vectors(course.vectors, d, generator).to(images.device) for d in (4, 3)]
-            some = some.to(images.device)
-            colour, sampler = net.matrices(k1, k2)
-            logits = _logits(classifier, net.apply(images[some] / 255, colour, sampler), course)
-            judged = sampler if course.loss_on == "sampler" else inverse(sampler)
-            cnn = cross_entropy(logits, labels[some])
-            accuracy = (logits.argmax(1) == labels[some]).double().mean()
-            k_colour, k_space = net.by_part(k1, k2)
-            transformers = course.c_theta * weighted(colour, k_colour, vectors[0])
-            transformers = transformers + weighted(judged, k_space, vectors[1])
+            draws = [d.to(images.device) for d in _draw(len(images), course, generator)]
+            cnn, transformers, *others = _look(net, classifier, images, labels, draws, course)
+            accuracy = others[0]
             if course.weight is not None:
                 took_cnn, loss = True, cnn + course.weight * transformers
             else:
@@ -196,9 +188,8 @@ def learn(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            sizes = magnitude(colour.detach()).mean(), magnitude(judged.detach()).mean()
-            taken = torch.full_like(cnn, took_cnn)
-            rows.append(torch.stack((cnn, transformers, accuracy, taken, *sizes)).detach())
+            row = (cnn, transformers, accuracy, torch.full_like(cnn, took_cnn), *others[1:])
+            rows.append(torch.stack(row).detach())
     record = Record(*torch.stack(rows).cpu().unbind(1))
     _check_finite(record, course)
     state = {name: t.detach().cpu().clone() for name, t in net.state_dict().items()}
@@ -241,12 +232,48 @@ def frozen(classifier: nn.Module) -> Iterator[nn.Module]:
         raise InvnbError(f"the classifier must stay as it is, but changed at {changed[0]!r}")
 
 
-def _logits(classifier: nn.Module, images: Tensor, course: ITNCourse) -> Tensor:
+def _optimizers(
+    net: nn.Module, course: ITNCourse
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Return what takes a step by the classifier's loss, and by the transformers'."""
+    one = torch.optim.Adam(net.parameters(), course.learning_rate, fused=True)
+    if course.moments == "shared":
+        return one, one
+    return one, torch.optim.Adam(net.parameters(), course.learning_rate, fused=True)
+
+
+def _draw(n: int, course: ITNCourse, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Return the images of a batch `[B]`, k1, k2 `[B, 2]`, unit vectors `[S, 4]` and `[S, 3]`."""
+    some = torch.randint(n, (course.batch_size,), generator=generator)
+    k1, k2 = torch.rand(2, course.batch_size, 2, generator=generator)
+    return some, k1, k2, *(unit_vectors(course.vectors, d, generator) for d in (4, 3))
+
+
+def _look(
+    net: InvariantTransformerNet,
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    draws: Sequence[Tensor],
+    course: ITNCourse,
+) -> tuple[Tensor, ...]:
+    """Return both losses, accuracy, and how far colour and space are from the identity."""
+    some, k1, k2, of_colour, of_space = draws
+    colour, sampler = net.matrices(k1, k2)
+    changed = normalise(net.apply(images[some] / 255, colour, sampler))
     kind = PRECISIONS[course.precision]
-    normalised = normalise(images).contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, kind, enabled=kind != torch.float32):
-        logits = classifier(normalised)
-    return logits.float()
+        logits = classifier(changed.contiguous(memory_format=torch.channels_last))
+    space = sampler if course.loss_on == "sampler" else inverse(sampler)
+    k_colour, k_space = net.by_part(k1, k2)
+    transformers = course.c_theta * weighted(colour, k_colour, of_colour)
+    return (
+        cross_entropy(logits.float(), labels[some]),
+        transformers + weighted(space, k_space, of_space),
+        (logits.argmax(1) == labels[some]).double().mean(),
+        magnitude(colour).mean(),
+        magnitude(space).mean(),
+    )
 
 
 def _check_finite(record: Record, course: ITNCourse) -> None:

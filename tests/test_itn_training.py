@@ -191,6 +191,7 @@ def test_divergence_is_told(classifier, pictures):
         ({"precision": "half"}, "precision must be one of float32, bfloat16"),
         ({"steps": 0}, "steps must be 1 or more, got 0"),
         ({"vectors": 0}, "vectors must be 1 or more, got 0"),
+        ({"weight": 0.0}, "weight must be above 0, or None to switch, got 0"),
         ({"level": 80.8}, "level is a fraction, 0 to 1, got 80.8"),
     ],
 )
