@@ -12,7 +12,8 @@ from invnb import paths
 from invnb.cifar_nets import MEAN, SD, AlexNet, Block, ResNet, load_resnet, normalise
 from invnb.errors import InvnbError
 
-WEIGHTS, CIFAR = paths.data_dir().parent / "weights", paths.data_dir() / "cifar10-jpeg.tar.xz"
+WEIGHTS = sorted((paths.data_dir().parent / "weights").glob("cifar10-resnet[2-5]*.th"))
+CIFAR = paths.data_dir() / "cifar10-jpeg.tar.xz"
 
 
 def parameters(network):
@@ -52,6 +53,15 @@ def test_networks_map_images_to_logits_that_are_alone_their_own(network):
     logits = network.eval()(images)
     assert logits.shape == (3, 7)
     torch.testing.assert_close(network(images[1:2]), logits[1:2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [AlexNet, ResNet])
+def test_signals_keep_their_size_through_all_layers_at_the_start(make):
+    torch.manual_seed(0)
+    images = torch.randn(64, 3, 32, 32)
+    logits = make().train()(images) if make is ResNet else make().eval()(images)
+    spread = (logits - logits.mean(0)).std()  # between images: what there is to learn from
+    assert 0.1 < spread < 10
 
 
 def test_only_alexnet_in_training_drops_units():
@@ -120,12 +130,12 @@ def test_faults_of_a_checkpoint_are_named(tmp_path):
         load_resnet(save(state, tmp_path))
 
 
-@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="no published checkpoints beside the data folder")
+@pytest.mark.skipif(not WEIGHTS, reason="no published checkpoints beside the data folder")
 def test_published_checkpoints_load_and_know_their_classes():
     images = first_images(200) if CIFAR.is_file() else None
-    for depth in (20, 32, 44, 56):
-        (file,) = WEIGHTS.glob(f"cifar10-resnet{depth}-*.th")
+    for depth, file in zip((20, 32, 44, 56), WEIGHTS, strict=True):
         network = load_resnet(file)
+        assert parameters(network) == parameters(ResNet(depth))
         if images is not None:  # airplanes, as lossy pictures; the networks saw lossless ones
             assert (network(normalise(images)).argmax(1) == 0).float().mean() > 0.6
 
