@@ -20,6 +20,7 @@ from invnb.errors import InvnbError
 CONTROLS = ("k1", "k2")
 LOSS_ON = ("sampler", "image")
 COLOUR_SPACES = ("pixels", "normalised")
+PADDINGS = ("zeros", "border", "reflection")
 
 
 class Controller(nn.Module):
@@ -81,7 +82,7 @@ class InvariantTransformerNet(nn.Module):
         super().__init__()
         one_of("colour_by", colour_by, CONTROLS)
         one_of("colour_space", colour_space, COLOUR_SPACES)
-        one_of("padding", padding, ("zeros", "border", "reflection"))
+        one_of("padding", padding, PADDINGS)
         self.colour, self.space = Controller(3, width), Controller(2, width)
         self.colour_by, self.colour_space, self.padding = colour_by, colour_space, padding
 
@@ -104,7 +105,7 @@ class InvariantTransformerNet(nn.Module):
         of_colour, of_space = self.by_part(k1, k2)
         return self.colour(of_colour), self.space(of_space)
 
-    def apply(self, images: Tensor, colour: Tensor, sampler: Tensor) -> Tensor:
+    def transformed(self, images: Tensor, colour: Tensor, sampler: Tensor) -> Tensor:
         """Return transformed images; see `transform`."""
         if self.colour_space == "normalised":
             colour = on_pixels(colour)
@@ -112,7 +113,7 @@ class InvariantTransformerNet(nn.Module):
 
     def forward(self, images: Tensor, k1: Tensor, k2: Tensor) -> Tensor:
         """Return F(k1, k2) of images `[B, 3, H, W]`, pixels of 0 to 1; one k of each an image."""
-        return self.apply(images, *self.matrices(k1, k2))
+        return self.transformed(images, *self.matrices(k1, k2))
 
 
 def transform(images: Tensor, colour: Tensor, sampler: Tensor, padding: str = "zeros") -> Tensor:

@@ -130,7 +130,7 @@ def kept_class(
         for one_colour, one_sampler in zip(colour.split(1), sampler.split(1), strict=True):
             same = torch.zeros((), dtype=torch.long, device=images.device)
             for part, was in zip(images.split(chunk), before.split(chunk), strict=True):
-                changed = net.apply(part / 255, one_colour, one_sampler)
+                changed = net.transformed(part / 255, one_colour, one_sampler)
                 same += (classifier(normalise(changed)).argmax(1) == was).sum()
             fractions.append(same / len(images))
     return torch.stack(fractions).cpu()

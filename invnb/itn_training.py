@@ -260,7 +260,7 @@ def _look(
     """Return both losses, accuracy, and how far colour and space are from the identity."""
     some, k1, k2, of_colour, of_space = draws
     colour, sampler = net.matrices(k1, k2)
-    changed = normalise(net.apply(images[some] / 255, colour, sampler))
+    changed = normalise(net.transformed(images[some] / 255, colour, sampler))
     kind = PRECISIONS[course.precision]
     with torch.autocast(images.device.type, kind, enabled=kind != torch.float32):
         logits = classifier(changed.contiguous(memory_format=torch.channels_last))

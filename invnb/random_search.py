@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from invnb.cifar_nets import normalise
 from invnb.errors import InvnbError
 from invnb.image_training import check_images
-from invnb.itn import LOSS_ON, expected_displacement, inverse, one_of, transform
+from invnb.itn import LOSS_ON, PADDINGS, expected_displacement, inverse, one_of, transform
 from invnb.itn_training import frozen
 
 
@@ -84,7 +84,8 @@ def search(
     entries of the identity, or of the furthest so far (`climbing`, a strategy of evolution with
     one parent and one child). One that goes no further than the furthest so far is dropped unseen;
     the others are shown images, part by part, until too many are mistaken for the level to be
-    kept. There are at most as many proposals as images in the budget.
+    kept. There are at most as many proposals as images in the budget. What is found owes some of
+    its accuracy to luck with these images: judge it on others.
 
     Args:
         classifier: normalised images `[B, 3, H, W]` to logits `[B, K]`; stays as it is.
@@ -107,6 +108,7 @@ def search(
     """
     check_images(images, labels)
     one_of("loss_on", loss_on, LOSS_ON)
+    one_of("padding", padding, PADDINGS)
     if budget < len(images):
         raise InvnbError(f"budget must be {len(images)} or more, all images once, got {budget}")
     if not 0 <= level <= 1:

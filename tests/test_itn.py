@@ -122,7 +122,7 @@ def test_sampler_shifts_where_to_read_and_colour_comes_first():
 def test_colour_in_normalised_space_is_done_before_the_frame_is_filled():
     net = randomised(colour_space="normalised")
     images, colour = torch.rand(2, 3, 4, 4), maps(2, 3)
-    result = net.apply(images, colour, NOT_SPACE)
+    result = net.transformed(images, colour, NOT_SPACE)
     want = torch.einsum("bij,bjyx->biyx", colour[..., :3], normalise(images))
     torch.testing.assert_close(
         normalise(result), want + colour[:, :, 3, None, None], rtol=1e-3, atol=1e-3

@@ -110,6 +110,7 @@ def test_distance_is_what_the_net_raises_on_average():
         ({"budget": 19}, "budget must be 20 or more, all images once, got 19"),
         ({"level": 90.0}, "level is a fraction, 0 to 1, got 90"),
         ({"spread": (0.0, 1.0)}, r"two increasing numbers above 0, got \(0.0, 1.0\)"),
+        ({"padding": "wrap"}, "padding must be one of zeros, border, reflection, got 'wrap'"),
         ({"loss_on": "both"}, "loss_on must be one of sampler, image"),
     ],
 )
