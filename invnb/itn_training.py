@@ -38,8 +38,8 @@ class ITNCourse:
         batch_size: images a batch, drawn with replacement; each meets control values of its own.
         learning_rate: of Adam, one for both controllers and both losses.
         moments: `apart`, each loss has running moments of its own in Adam, so that a step of
-            either is about as long; or `shared`. With shared moments the rare large gradients of
-            the transformers drown the classifier's, and the switch does not hold accuracy. A
+            either is about as long; or `shared`, where the rare large gradients of the
+            transformers can drown the classifier's, so that accuracy falls all the same. A
             weighted sum has one loss and one set of moments.
         c_theta: the source's weight of the colour transformer's loss.
         vectors: random unit vectors a step and matrix.
