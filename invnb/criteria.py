@@ -2,7 +2,7 @@
 
 Every condition estimates one number with an interval and names the region that it must lie in. It
 *holds* when the whole interval lies in the region, is *contradicted* when no part of it does, and
-is *undecided* in between, or where there is no interval. Five forms, as written in the yml files:
+is *undecided* in between, or where there is no interval. Six forms, as written in the yml files:
 
 - `R4.DA.LI / R4.IR.LI >= 100`: arithmetic over measurement names, evaluated for each seed that all
   of them have (so models are paired), against a number. `a < b` stands for `a - b < 0`,
@@ -16,6 +16,8 @@ is *undecided* in between, or where there is no interval. Five forms, as written
 - `{predicted: M, or_within: 0.005}`: the published value, of one network, lies in the prediction
   interval for one more of ours, or our mean is this near to it; never undecided.
 - `{upper: M, at_least: 0.95}`: the interval's upper limit reaches 0.95; never undecided.
+- `{reached: M, at_least: 8}`: the measurement's mean does; never undecided. For counts of what
+  intervals decided, and for limits of intervals, where the spread is in the number already.
 """
 
 import ast
@@ -240,16 +242,37 @@ class Upper(_OfOne):
         return Outcome(state, str(self.quantity), estimate)
 
 
-Condition = Comparison | Within | WithinFactor | Predicted | Upper
+@dataclass(frozen=True)
+class Reached(_OfOne):
+    """A number that has its spread in it already is large enough."""
+
+    at_least: float
+    compares_with = None
+
+    @property
+    def text(self) -> str:
+        """The condition in words."""
+        return f"{self.quantity} reaches {self.at_least:g}"
+
+    def judge(self, columns: Columns, published: Published) -> Outcome:
+        """Return whether the mean is large enough."""
+        mean = statistics.mean(columns[self.quantity])
+        estimate = Estimate(mean, None, None, "its spread is in it already")
+        state = HOLDS if mean >= self.at_least else CONTRADICTED
+        return Outcome(state, str(self.quantity), estimate)
+
+
+Condition = Comparison | Within | WithinFactor | Predicted | Upper | Reached
 FORMS = {
     "within": Within,
     "within_factor": WithinFactor,
     "predicted": Predicted,
     "upper": Upper,
+    "reached": Reached,
 }
 SYNTAX = (
     "an expression, {within, margin}, {within_factor, factor[, or_both_below]}, "
-    "{predicted[, or_within]}, {upper, at_least}"
+    "{predicted[, or_within]}, {upper, at_least}, {reached, at_least}"
 )
 
 

@@ -27,6 +27,7 @@ def chooser(
     *,
     names: tuple[str, str, str],
     description: str,
+    width: int = 168,
 ) -> VBox:
     """Return two lists to choose from, and a slider, that show one of many PNG pictures.
 
@@ -35,10 +36,11 @@ def chooser(
             choice has as many second ones, and each of these as many positions.
         names: of both lists and the slider.
         description: what the pictures show, in words, for those who cannot see them.
+        width: of a picture, pixels on the page.
 
     """
     inner = [
-        [Stack([Image(value=f, format="png", width=168) for f in some], selected_index=0)
+        [Stack([Image(value=f, format="png", width=width) for f in some], selected_index=0)
          for some in of.values()]
         for of in frames.values()
     ]  # fmt: skip

@@ -266,3 +266,14 @@ def test_the_text_of_a_condition_is_what_a_reader_can_follow():
         "R4.DA.LI / published within a factor of 1.5, or both below 0.05"
     )
     assert parse({"upper": "a", "at_least": 0.95}, None).text == "interval of a reaches 0.95"
+
+
+@pytest.mark.parametrize(
+    ("values", "state"), [([8], "holds"), ([7.9], CONTRADICTED), ([6, 11], "holds")]
+)
+def test_reached_needs_no_interval(values, state):
+    condition = parse({"reached": "m.count", "at_least": 8}, None)
+    assert condition.text == "m.count reaches 8"
+    outcome = condition.judge({condition.quantity: np.array(values, dtype=float)}, None)
+    assert outcome.state == state
+    assert outcome.estimate.ci95 is None

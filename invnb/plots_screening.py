@@ -1,0 +1,214 @@
+"""Figures of the screening chapter: what transformations do to predictions."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from invnb.image_transformations import Transformation
+from invnb.screening_curves import SoftmaxCurves, TranslationMap
+
+
+def axis_of(ax: Axes, one: Transformation) -> None:
+    """Label the horizontal axis by a transformation, factors on a logarithmic scale."""
+    if one.ratio:
+        ax.set_xscale("log", base=2)
+    ax.set_xlabel(f"{one.name.replace('_', ' ')} ({one.unit})", fontsize=8)
+    ax.axvline(one.neutral, color="black", ls=":", lw=0.8)
+
+
+def accuracies(curves: pd.DataFrame, transformations: Sequence[Transformation]) -> Figure:
+    """Draw accuracy against magnitude, a panel per transformation, a line per model.
+
+    Args:
+        curves: one row per model, transformation, part of the images and magnitude, with accuracy;
+            bands are 95 % intervals over parts.
+        transformations: in the order of the panels.
+
+    """
+    columns = 4
+    rows = -(-len(transformations) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(11, 2.3 * rows), sharey=True, squeeze=False)
+    for ax, one in zip(axes.flat, transformations, strict=False):
+        sns.lineplot(
+            curves[curves.transformation == one.name], x="magnitude", y="accuracy", hue="model",
+            errorbar=("ci", 95), n_boot=200, seed=0, legend=one is transformations[0], ax=ax,
+        )  # fmt: skip
+        axis_of(ax, one)
+        ax.set(ylim=(-0.02, 1.02), ylabel="accuracy")
+    axes[0, 0].legend(title="", frameon=False, fontsize=7)
+    for ax in axes.flat[len(transformations) :]:
+        ax.remove()
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def softmax(panels: Mapping[str, tuple[Transformation, SoftmaxCurves]], columns: int = 2) -> Figure:
+    """Draw mean softmax of one class's images against magnitude: three classes, and the others.
+
+    Args:
+        panels: by title.
+        columns: panels beside each other.
+
+    """
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 2.4 * rows), squeeze=False)
+    for ax, (title, (one, curves)) in zip(axes.flat, panels.items(), strict=False):
+        for name, means in zip(curves.classes, curves.means, strict=True):
+            ax.plot(curves.magnitudes, means, label=name)
+        if curves.others is not None:
+            ax.plot(curves.magnitudes, curves.others, color="grey", ls="--", label="others")
+        axis_of(ax, one)
+        ax.set(ylim=(-0.02, 1.02), ylabel="mean softmax")
+        ax.set_title(title, fontsize=9)
+        ax.legend(fontsize=7, frameon=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def translations(maps: Mapping[str, TranslationMap], half: bool = True) -> Figure:
+    """Draw the mean softmax of a class under shifts both ways, a panel per title.
+
+    Args:
+        maps: by title.
+        half: draw where it falls to half of what it is unmoved.
+
+    """
+    columns = min(len(maps), 4)
+    rows = -(-len(maps) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(2.6 * columns, 2.4 * rows), squeeze=False, sharex=True, sharey=True,
+        layout="constrained",
+    )  # fmt: skip
+    axes[0, 0].invert_yaxis()
+    for ax, (title, one) in zip(axes.flat, maps.items(), strict=False):
+        shown = ax.pcolormesh(one.x, one.y, one.softmax, vmin=0, vmax=1, cmap="viridis")
+        middle = one.softmax[np.abs(one.y).argmin(), np.abs(one.x).argmin()]
+        if half and one.softmax.min() < middle / 2:
+            ax.contour(one.x, one.y, one.softmax, levels=[middle / 2], colors="white")
+        ax.grid(visible=False)
+        ax.set_title(title, fontsize=9)
+    for ax in axes.flat[len(maps) :]:
+        ax.remove()
+    figure.supxlabel("right (widths)", fontsize=9)
+    figure.supylabel("down (heights)", fontsize=9)
+    figure.colorbar(shown, ax=axes, label="mean softmax", shrink=0.8)
+    return figure
+
+
+def thresholds(table: pd.DataFrame) -> Figure:
+    """Draw each class's threshold with its interval, a panel per transformation.
+
+    Args:
+        table: one row per model, transformation and class, with value, low and high (NaN where
+            there is no interval).
+
+    """
+    names = list(dict.fromkeys(table.transformation))
+    models = list(dict.fromkeys(table.model))
+    columns = 4
+    rows = -(-len(names) // columns)
+    classes = list(dict.fromkeys(table["class"]))
+    high = 0.16 * len(classes) + 0.9
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(11, high * rows), sharey=True, squeeze=False
+    )
+    for ax, name in zip(axes.flat, names, strict=False):
+        for i, model in enumerate(models):
+            of = table[(table.transformation == name) & (table.model == model)]
+            y = [classes.index(c) + 0.22 * (i - (len(models) - 1) / 2) for c in of["class"]]
+            error = [of.value - of.low, of.high - of.value]
+            ax.errorbar(of.value, y, xerr=error, fmt="o", ms=3, lw=1, label=model)
+        ax.set_yticks(range(len(classes)), classes, fontsize=7)
+        ax.set_title(name.replace("_", " "), fontsize=9)
+    axes[0, 0].invert_yaxis()
+    axes[0, 0].legend(fontsize=7, frameon=False)
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def training(records: Mapping[str, Mapping[str, np.ndarray]], window: int = 25) -> Figure:
+    """Draw the losses of Invariant Transformer Nets while they learn, a row per title (figure 4a).
+
+    Args:
+        records: by title: values `[steps]` by what they are.
+        window: steps that are averaged.
+
+    """
+    columns = list(next(iter(records.values())))
+    figure, axes = plt.subplots(
+        len(records), len(columns), figsize=(3.4 * len(columns), 2.1 * len(records)), squeeze=False
+    )
+    for line, (title, values) in zip(axes, records.items(), strict=True):
+        for ax, name in zip(line, columns, strict=True):
+            width = min(window, len(values[name]))
+            mean = np.convolve(values[name], np.ones(width) / width, "valid")
+            ax.plot(values[name], color="lightgrey", lw=0.6)
+            ax.plot(np.arange(len(mean)) + width / 2, mean)
+            ax.set(xlabel="step", title=name)
+        line[0].set_ylabel(title)
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def agreements(grids: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the share of images that keep their class over both controls, a panel per title.
+
+    Args:
+        grids: `[G, G]` by title, the first axis k1.
+
+    """
+    figure, axes = plt.subplots(1, len(grids), figsize=(3.2 * len(grids) + 0.8, 2.9), squeeze=False)
+    for ax, (title, grid) in zip(axes[0], grids.items(), strict=True):
+        sns.heatmap(
+            grid, vmin=0, vmax=1, cmap="viridis", square=True, ax=ax, cbar=ax is axes[0, -1]
+        )
+        ticks = [0, len(grid) - 1]
+        ax.set_xticks([t + 0.5 for t in ticks], ["0", "1"])
+        ax.set_yticks([t + 0.5 for t in ticks], ["0", "1"])
+        ax.set(xlabel="k2", ylabel="k1")
+        ax.set_title(title, fontsize=9)
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def pictures_frame(
+    images: np.ndarray, titles: Sequence[str], bars: Mapping[str, Sequence[tuple[str, float]]]
+) -> bytes:
+    """Return one frame of a slider as PNG: pictures, and the strongest classes of each model.
+
+    Args:
+        images: `[N, H, W, 3]`, 0..1.
+        titles: N words above them.
+        bars: class and softmax by model, the strongest first; may be empty.
+
+    """
+    wide = len(images) + 1.7 * len(bars)
+    figure = plt.figure(figsize=(1.5 * wide, 1.6))
+    share = 1 / wide
+    for i, (image, title) in enumerate(zip(images, titles, strict=True)):
+        ax = figure.add_axes((i * share + 0.005, 0.05, share - 0.01, 0.8))
+        ax.imshow(image.clip(0, 1))
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(title, fontsize=8)
+    for i, (model, rows) in enumerate(bars.items()):
+        left = (len(images) + 1.7 * i + 0.7) * share
+        ax = figure.add_axes((left, 0.12, share - 0.01, 0.7))
+        ax.barh([name for name, _ in rows], [value for _, value in rows])
+        ax.set(xlim=(0, 1))
+        ax.invert_yaxis()
+        ax.tick_params(labelsize=7)
+        ax.set_title(model, fontsize=8)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=80, bbox_inches=figure.bbox_inches)
+    plt.close(figure)
+    return buffer.getvalue()

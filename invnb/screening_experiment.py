@@ -1,0 +1,202 @@
+"""The models of the screening chapter: made by name, trained through the cache where need be."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from invnb import cifar_nets, image_models, labelled_images, shapes
+from invnb.cache import measure_or_load, train_or_load
+from invnb.cifar_nets import MEAN, SD, AlexNet, ResNet
+from invnb.errors import InvnbError
+from invnb.image_models import ImageModel, Preprocessing
+from invnb.image_training import ImageCourse, predict, train
+from invnb.itn_training import ITNCourse, Learned, learn
+from invnb.labelled_images import LabelledImages
+from invnb.provenance import code_hash
+from invnb.training import Trained
+
+SIDE = 32
+AS_CIFAR = Preprocessing(None, None, MEAN, SD)
+TRAINED_HERE = {  # and the learning rate, which a network without batch norms wants lower
+    "AlexNet": (AlexNet, 0.02),
+    "ResNet20": (partial(ResNet, 20), 0.1),
+}
+SMALL = "small"  # for shapes: trained in seconds
+# torchvision's names count as the source's, and so does what is trained here in their place
+ROLES = {"alexnet": "AlexNet", "resnet101": "ResNet", "ResNet20": "ResNet"}
+DATA = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10", "imagenet": "ImageNet"}
+ITN_CODE = ("invnb.itn", "invnb.itn_training", "invnb.image_training", "invnb.cifar_nets")
+
+
+class OnPixels(nn.Module):
+    """A model as a classifier of images normalised as CIFAR's are, whatever it takes itself."""
+
+    def __init__(self, model: ImageModel):
+        super().__init__()
+        self.network, self.preprocessing = model.network, model.preprocessing
+
+    def forward(self, normalised: Tensor) -> Tensor:
+        """Map images `[B, 3, H, W]`, normalised by `cifar_nets.normalise`, to logits `[B, K]`."""
+        if self.preprocessing == AS_CIFAR:
+            return self.network(normalised)
+        mean, sd = (normalised.new_tensor(t).view(3, 1, 1) for t in (MEAN, SD))
+        return self.network(self.preprocessing.normalise(255 * (normalised * sd + mean)))
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Images to screen on, and what is needed to train networks for them.
+
+    Attributes:
+        data: as `invnb.labelled_images.load` knows it.
+        course: of networks that are trained here, but for the learning rate.
+        seed: of these.
+        device: where to compute.
+        at_most: images of each class to screen on; none for all.
+        training_images: to train on; none for all.
+        skip_unreadable: leave out images that cannot be read.
+
+    """
+
+    data: str
+    course: ImageCourse
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    at_most: int | None = None
+    training_images: int | None = None
+    skip_unreadable: bool = False
+
+    @property
+    def data_name(self) -> str:
+        """What claims call the data."""
+        return DATA.get(self.data.partition(".")[0], self.data)
+
+    @cached_property
+    def images(self) -> LabelledImages:
+        """The images to screen on."""
+        found = self._load("test")
+        return found.of(found.classes, self.at_most) if self.at_most else found
+
+    @cached_property
+    def training(self) -> tuple[Tensor, Tensor, str]:
+        """Images `[N, 3, H, W]`, uint8, labels `[N]`, both on the device, and their checksum."""
+        found = self._load("train")
+        if self.training_images and self.training_images < len(found):
+            order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
+            found = found.chosen(order[: self.training_images].tolist())
+        images, labels = found.block(0, len(found), AS_CIFAR.fit)
+        return images.to(self.device), torch.as_tensor(labels).to(self.device), found.checksum
+
+    def model(self, name: str) -> ImageModel:
+        """Return a model by name, trained where it is one of those that are trained here.
+
+        Args:
+            name: `AlexNet` or `ResNet20`, trained on the data's training images; `small`, trained
+                on shapes; `ResNet@FILE`, a residual network for CIFAR-10 from a checkpoint; else
+                what `invnb.image_models.load` takes.
+
+        Raises:
+            InvnbError: an unknown name, or weights that cannot be had or do not fit.
+
+        """
+        head, _, file = name.partition("@")
+        if head in TRAINED_HERE and not file:
+            return ImageModel(name, self._trained(head), AS_CIFAR, self.images.classes)
+        if name == SMALL:
+            network = shapes.train(seed=self.seed)
+            return ImageModel(name, network, Preprocessing(), shapes.CLASSES)
+        if head == "ResNet" and file:
+            network = cifar_nets.load_resnet(Path(file), len(self.images.classes))
+            return ImageModel(name, network, AS_CIFAR, self.images.classes)
+        return image_models.load(name)
+
+    def check(self, name: str) -> None:
+        """See that a model can be had, before anything is trained or screened.
+
+        Raises:
+            InvnbError: as `model`, or one that is trained here on images of another size.
+
+        """
+        if name == SMALL:
+            return
+        if name.partition("@")[0] not in TRAINED_HERE:
+            self.model(name)
+            return
+        image, _ = self.images.block(0, 1, AS_CIFAR.fit)
+        if tuple(image.shape[2:]) != (SIDE, SIDE):
+            raise InvnbError(
+                f"model {name!r} is for {SIDE} x {SIDE} pixels, and {self.data!r} has images of "
+                f"{image.shape[3]} x {image.shape[2]}: name another, such as resnet101"
+            )
+
+    def block(self, model: ImageModel, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return images to screen on, uint8 `[N, 3, H, W]`, at a model's size, and labels `[N]`."""
+        images, labels = self.images.block(start, stop, model.preprocessing.fit)
+        return images.to(self.device), torch.as_tensor(labels).to(self.device)
+
+    def learned(
+        self, model: ImageModel, images: Tensor, labels: Tensor, course: ITNCourse, seed: int
+    ) -> Learned:
+        """Return an Invariant Transformer Net for a model, trained now or before.
+
+        Args:
+            model: stays as it is.
+            images: uint8 `[N, 3, H, W]`.
+            labels: `[N]`.
+            course: how to train the net.
+            seed: of the net and its batches.
+
+        """
+        classifier = OnPixels(model).to(self.device).eval()
+        key = {
+            "model": model.fingerprint(),
+            "images": sha256(images.cpu().numpy().tobytes()).hexdigest(),
+            "course": asdict(course),
+            "seed": seed,
+            "code": code_hash(*ITN_CODE),
+            "platform": [torch.__version__, str(torch.device(self.device).type)],
+        }
+
+        def measure() -> dict[str, Tensor]:
+            made = learn(classifier, images, labels, course, seed=seed, label=model.short_name)
+            return made.tensors()
+
+        return Learned.from_tensors(measure_or_load(key, measure))
+
+    def _trained(self, name: str) -> nn.Module:
+        images, labels, checksum = self.training
+        build, rate = TRAINED_HERE[name]
+        make = partial(build, classes=len(self.images.classes))
+        course = replace(self.course, learning_rate=rate)
+        key = {
+            "model": name,
+            "course": asdict(course),
+            "images": checksum,
+            "code": code_hash("invnb.cifar_nets", "invnb.image_training"),
+            "platform": [torch.__version__, images.device.type],
+        }
+
+        def missing(seeds: list[int]) -> list[Trained]:
+            return [train(make, images, labels, course, seed=s, label=name) for s in seeds]
+
+        (trained,) = train_or_load(key, [self.seed], missing, together=1)
+        network = make()
+        network.load_state_dict(trained.state)
+        return network.to(self.device).eval().requires_grad_(False)
+
+    def _load(self, split: str) -> LabelledImages:
+        return labelled_images.load(self.data, split, skip_unreadable=self.skip_unreadable)
+
+
+def role(model: ImageModel) -> str:
+    """Return what measurements and claims call a model."""
+    return ROLES.get(model.short_name, model.short_name)
+
+
+def accuracy(model: ImageModel, images: Tensor, labels: Tensor) -> float:
+    """Return the share of images, uint8 `[N, 3, H, W]`, that a model classifies right."""
+    return (predict(OnPixels(model).eval(), images) == labels).float().mean().item()

@@ -1,0 +1,89 @@
+"""invnb.plots_screening: that figures show what they are given."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+mpl.use("agg")
+
+from invnb import plots_screening
+from invnb.image_transformations import TRANSFORMATIONS
+from invnb.screening_curves import SoftmaxCurves, TranslationMap
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    mpl.pyplot.close("all")
+
+
+def test_a_panel_per_transformation_and_a_line_per_model():
+    rows = [
+        (model, t, part, m, m / 10 + part)
+        for model in "AB"
+        for t in ("zoom", "rotation")
+        for part in (0, 1)
+        for m in (1.0, 2.0)
+    ]
+    columns = ["model", "transformation", "part", "magnitude", "accuracy"]
+    chosen = [TRANSFORMATIONS["zoom"], TRANSFORMATIONS["rotation"]]
+    figure = plots_screening.accuracies(pd.DataFrame(rows, columns=columns), chosen)
+    assert len(figure.axes) == 2
+    zoom, rotation = figure.axes
+    assert (zoom.get_xscale(), rotation.get_xscale()) == ("log", "linear")
+    assert rotation.get_xlabel() == "rotation (degrees)"
+    np.testing.assert_allclose(zoom.lines[0].get_ydata(), [0.6, 0.7])
+
+
+def test_softmax_shows_three_classes_and_the_others():
+    found = SoftmaxCurves((0.0, 1.0), ("a", "b", "c"), np.arange(6).reshape(3, 2), np.array([9, 8]))
+    figure = plots_screening.softmax({"one": (TRANSFORMATIONS["noise"], found)})
+    (ax,) = figure.axes
+    assert [t.get_text() for t in ax.get_legend().texts] == ["a", "b", "c", "others"]
+    assert [line.get_ydata().tolist() for line in ax.lines[:4]] == [[0, 1], [2, 3], [4, 5], [9, 8]]
+    assert ax.get_title() == "one"
+
+
+def test_translation_maps_have_x_to_the_right_and_y_down():
+    softmax = np.arange(9.0).reshape(3, 3) / 8
+    found = TranslationMap(np.array([-1.0, 0, 1]), np.array([-2.0, 0, 2]), softmax, softmax)
+    figure = plots_screening.translations({"a": found, "b": found})
+    ax = figure.axes[0]
+    np.testing.assert_allclose(ax.collections[0].get_array().reshape(3, 3), softmax)
+    assert ax.yaxis_inverted()
+
+
+def test_thresholds_have_their_intervals():
+    rows = [("A", "zoom", "cat", 1.0, 0.5, 2.0), ("B", "zoom", "cat", 3.0, np.nan, np.nan)]
+    columns = ["model", "transformation", "class", "value", "low", "high"]
+    figure = plots_screening.thresholds(pd.DataFrame(rows, columns=columns))
+    (ax,) = figure.axes
+    lines = [line.get_xdata().tolist() for line in ax.lines]
+    assert [1.0] in lines
+    assert [3.0] in lines
+    segments = ax.collections[0].get_segments()[0]
+    assert segments[:, 0].tolist() == [0.5, 2.0]
+
+
+def test_training_is_shown_raw_and_smoothed():
+    values = np.arange(100.0)
+    figure = plots_screening.training({"A": {"loss": values, "accuracy": values}}, window=10)
+    ax = figure.axes[0]
+    assert ax.get_title() == "loss"
+    assert ax.lines[0].get_ydata().tolist() == values.tolist()
+    assert ax.lines[1].get_ydata()[0] == pytest.approx(4.5)
+
+
+def test_agreements_have_k1_down():
+    figure = plots_screening.agreements({"A": np.array([[1.0, 0.9], [0.2, 0.1]])})
+    ax = figure.axes[0]
+    assert ax.collections[0].get_array().reshape(2, 2).tolist() == [[1.0, 0.9], [0.2, 0.1]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("k2", "k1")
+
+
+def test_a_frame_is_a_png():
+    frame = plots_screening.pictures_frame(
+        np.zeros((1, 8, 8, 3)), ["x"], {"A": [("cat", 0.9), ("dog", 0.1)]}
+    )
+    assert frame.startswith(b"\x89PNG")

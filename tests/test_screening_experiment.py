@@ -1,0 +1,126 @@
+"""invnb.screening_experiment: models by name, trained once, and what they are compared on."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from invnb import cache, screening_experiment, shapes
+from invnb.cifar_nets import MEAN, SD, ResNet, normalise
+from invnb.errors import InvnbError
+from invnb.image_models import ImageModel, Preprocessing
+from invnb.image_training import ImageCourse
+from invnb.itn_training import ITNCourse
+from invnb.screening_experiment import AS_CIFAR, OnPixels, Screened, accuracy, role
+
+
+@pytest.fixture
+def screened(tmp_path, monkeypatch):
+    monkeypatch.setenv("INVNB_CACHE", str(tmp_path / "cache"))
+    return Screened("shapes", ImageCourse(epochs=1), at_most=2, training_images=30)
+
+
+def stored():
+    return len(list((cache.paths.cache_dir() / "networks").glob("*.pt")))
+
+
+def test_images_are_the_first_of_each_class(screened):
+    assert len(screened.images) == 2 * len(shapes.CLASSES)
+    images, labels, _ = screened.training
+    assert images.shape == (30, 3, 32, 32)
+    assert images.dtype == torch.uint8
+    assert set(labels.tolist()) <= set(range(len(shapes.CLASSES)))
+
+
+def test_a_network_is_trained_once(screened, monkeypatch):
+    first = screened.model("AlexNet")
+    assert stored() == 1
+    monkeypatch.setattr(screening_experiment, "train", None)
+    again = screened.model("AlexNet")
+    assert first.fingerprint() == again.fingerprint()
+    assert first.classes == shapes.CLASSES
+    assert first.network(torch.zeros(2, 3, 32, 32)).shape == (2, len(shapes.CLASSES))
+
+
+def test_learning_rates_differ(screened, monkeypatch):
+    seen = {}
+
+    def pretend(make, images, labels, course, *, seed, label):
+        seen[label] = course.learning_rate
+        raise InvnbError("enough")
+
+    monkeypatch.setattr(screening_experiment, "train", pretend)
+    for name in ("AlexNet", "ResNet20"):
+        with pytest.raises(InvnbError, match="enough"):
+            screened.model(name)
+    assert seen == {"AlexNet": 0.02, "ResNet20": 0.1}
+
+
+def test_the_small_network_knows_upright_shapes(screened):
+    model = screened.model("small")
+    images, labels = screened.block(model, 0, len(screened.images))
+    assert accuracy(model, images, labels) > 0.9
+
+
+def test_a_residual_network_from_a_checkpoint(screened, tmp_path):
+    network = ResNet(20, len(shapes.CLASSES))
+    state = {f"module.{k}": v for k, v in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "net.th")
+    model = screened.model(f"ResNet@{tmp_path / 'net.th'}")
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(model.network(x), network.eval()(x))
+
+
+@pytest.mark.parametrize("name", ["Alexnet2", "ResNet@nowhere.th"])
+def test_unknown_models_stop_before_training(screened, name):
+    with pytest.raises(InvnbError, match=name.partition("@")[2] or name):
+        screened.check(name)
+    assert not (cache.paths.cache_dir() / "networks").exists()
+
+
+def test_other_sizes_are_not_for_these_networks(tmp_path):
+    for kind in ("a", "b"):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(tmp_path / kind / "1.png")
+    with pytest.raises(InvnbError, match=r"is for 32 x 32 pixels, and .* has images of 48 x 40"):
+        Screened(str(tmp_path), ImageCourse(epochs=1)).check("ResNet20")
+
+
+def test_any_model_can_take_images_normalised_as_cifars():
+    class Sums(torch.nn.Module):
+        def forward(self, images):
+            return images.sum((2, 3))
+
+    images = torch.randint(256, (2, 3, 8, 8), dtype=torch.uint8)
+    own = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    model = ImageModel("sums", Sums(), own, None)
+    expected = Sums()(own.normalise(images.float()))
+    assert torch.allclose(OnPixels(model)(normalise(images)), expected, rtol=1e-4, atol=1e-3)
+    same = ImageModel("sums", Sums(), AS_CIFAR, None)
+    assert torch.equal(OnPixels(same)(normalise(images)), Sums()(normalise(images)))
+    assert AS_CIFAR.mean == MEAN
+    assert AS_CIFAR.std == SD
+
+
+def test_a_net_is_learned_once(screened, monkeypatch):
+    model = screened.model("small")
+    images, labels = screened.block(model, 0, 14)
+    course = ITNCourse(steps=3, batch_size=4, weight=0.1)
+    first = screened.learned(model, images, labels, course, 0)
+    monkeypatch.setattr(screening_experiment, "learn", None)
+    again = screened.learned(model, images, labels, course, 0)
+    assert torch.equal(first.record.cnn_loss, again.record.cnn_loss)
+    assert first.state.keys() == again.state.keys()
+
+
+def test_roles_and_data_are_what_claims_call_them(screened):
+    network = torch.nn.Identity()
+    for name, expected in (
+        ("alexnet", "AlexNet"), ("resnet101:IMAGENET1K_V1", "ResNet"), ("ResNet20", "ResNet"),
+        ("AlexNet", "AlexNet"), ("vgg11", "vgg11"),
+    ):  # fmt: skip
+        assert role(ImageModel(name, network, Preprocessing(), None)) == expected
+    course = ImageCourse(epochs=1)
+    assert Screened("cifar10-jpeg.tar.xz", course).data_name == "CIFAR-10"
+    assert Screened("imagenet", course).data_name == "ImageNet"
+    assert screened.data_name == "shapes"
