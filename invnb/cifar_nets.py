@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, max_pool2d, pad
 
+from invnb import loading
 from invnb.errors import InvnbError
 
 MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of pixels in [0, 1]
@@ -139,7 +140,8 @@ def load_resnet(path: str | Path, classes: int = 10) -> ResNet:
         InvnbError: the file cannot be read, holds more than tensors, or does not fit.
 
     """
-    state = _read(path)
+    read = loading.read_checkpoint(Path(path))
+    state = {name.removeprefix("module."): tensor for name, tensor in read.items()}
     blocks = {name.rpartition(".conv1.")[0] for name in state if name.startswith("layer")}
     depth = 6 * len(blocks - {""}) // 3 + 2
     if depth not in DEPTHS:
@@ -178,22 +180,3 @@ def _stage(channels_in: int, channels: int, blocks: int) -> nn.Sequential:
     """Return blocks the first of which halves the image where the channels grow."""
     first = Block(channels_in, channels, stride=1 if channels == channels_in else 2)
     return nn.Sequential(first, *(Block(channels, channels, 1) for _ in range(blocks - 1)))
-
-
-def _read(path: str | Path) -> dict[str, Tensor]:
-    """Return the state dict in a file, its names without `module.`."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InvnbError(f"checkpoint {str(path)!r} cannot be read: {error.strerror}") from error
-    except Exception as error:  # torch has a type, and a page of advice, for each kind of damage
-        raise InvnbError(
-            f"checkpoint {str(path)!r} is damaged, or holds more than tensors: save the network's "
-            "state_dict() with torch.save"
-        ) from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-    ):
-        raise InvnbError(f"checkpoint {str(path)!r} is not a state dict (names to tensors)")
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}

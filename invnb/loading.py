@@ -40,7 +40,7 @@ def from_import_path(path: str) -> Callable[[], nn.Module]:
         raise InvnbError(f"model {path!r}: {factory_name}() must return a torch.nn.Module")
     if not checkpoint:
         return factory
-    state = _read_checkpoint(Path(checkpoint))
+    state = read_checkpoint(Path(checkpoint))
     _check_state(network, state, path)
 
     def load() -> nn.Module:
@@ -84,7 +84,7 @@ def load_checkpoint(network: nn.Module, checkpoint: str | Path, model: str) -> N
         InvnbError: when the file cannot be read or does not fit, naming it and why.
 
     """
-    state = _read_checkpoint(Path(checkpoint))
+    state = read_checkpoint(Path(checkpoint))
     _check_state(network, state, model)
     network.load_state_dict(state)
 
@@ -95,7 +95,13 @@ def source(path: str) -> str:
     return Path(module.__file__).read_text(encoding="utf-8")
 
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return the state dict in a file, or under `state_dict` in the dict that a file holds.
+
+    Raises:
+        InvnbError: when the file cannot be read, or holds something else than names and tensors.
+
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -17,7 +17,7 @@ def digits():
 @pytest.fixture(scope="module")
 def jury(digits):
     images, labels = digits
-    return Jury([train_judge(images[:1500], labels[:1500], seed=s, steps=250) for s in (0, 1)])
+    return Jury([train_judge(images[:1500], labels[:1500], seed=s, steps=120) for s in (0, 1)])
 
 
 def flood(image):
