@@ -154,15 +154,7 @@ def load_resnet(path: str | Path, classes: int = 10) -> ResNet:
     for name in own.keys() - state.keys():
         if name.endswith("num_batches_tracked"):  # which old checkpoints lack, and nothing uses
             state[name] = own[name]
-    wanted, found = ({k: tuple(v.shape) for k, v in s.items()} for s in (own, state))
-    wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-    if wrong:
-        name = wrong[0]
-        raise InvnbError(
-            f"checkpoint {str(path)!r} does not fit ResNet-{depth} at {len(wrong)} name(s), first "
-            f"{name!r}: the network has {wanted.get(name, 'none')}, "
-            f"the checkpoint {found.get(name, 'none')}"
-        )
+    loading.check_state(network, state, f"ResNet-{depth}@{path}")
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
 

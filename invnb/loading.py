@@ -41,7 +41,7 @@ def from_import_path(path: str) -> Callable[[], nn.Module]:
     if not checkpoint:
         return factory
     state = read_checkpoint(Path(checkpoint))
-    _check_state(network, state, path)
+    check_state(network, state, path)
 
     def load() -> nn.Module:
         network = factory()
@@ -85,7 +85,7 @@ def load_checkpoint(network: nn.Module, checkpoint: str | Path, model: str) -> N
 
     """
     state = read_checkpoint(Path(checkpoint))
-    _check_state(network, state, model)
+    check_state(network, state, model)
     network.load_state_dict(state)
 
 
@@ -119,7 +119,13 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _check_state(network: nn.Module, state: dict[str, Tensor], path: str) -> None:
+def check_state(network: nn.Module, state: dict[str, Tensor], path: str) -> None:
+    """See that a state dict has the names and shapes of a network; `path` is what errors call both.
+
+    Raises:
+        InvnbError: it has not, naming the first that differs.
+
+    """
     wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
     found = {k: tuple(v.shape) for k, v in state.items()}
     wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))

@@ -123,7 +123,7 @@ def test_faults_of_a_checkpoint_are_named(tmp_path):
         load_resnet(save([1, 2], tmp_path))
     with pytest.raises(InvnbError, match=r"no residual network of depth .* it has 0 blocks"):
         load_resnet(save(AlexNet().state_dict(), tmp_path))
-    with pytest.raises(InvnbError, match=r"ResNet-20 at 2 .*linear.bias.*\(10,\).*\(9,\)"):
+    with pytest.raises(InvnbError, match=r"ResNet-20@.* at 2 .*linear.bias.*\(10,\).*\(9,\)"):
         load_resnet(save(ResNet(20, 9).state_dict(), tmp_path))
     state = ResNet(20).state_dict() | {"extra": torch.zeros(2)}
     with pytest.raises(InvnbError, match=r"1 name.*'extra': the network has none"):
