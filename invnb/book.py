@@ -9,14 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import yaml
 
-from invnb import pages, paths, vendor
+from invnb import pages, paths, sweep_report, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
@@ -46,7 +46,7 @@ def build(
     run = choose_run(run, results)
     stage = out / "stage"
     shutil.rmtree(stage, ignore_errors=True)
-    _lay_out(stage, chapters(run, results))
+    _lay_out(stage, chapters(run, results), sweeps(results))
     shutil.copytree(vendor.install(paths.BOOK / "package.json", out / "vendor"), stage / "vendor")
     reference, this = read_run(results / REFERENCE), read_run(results / run)
     pages.write(stage / "generated", run, reference, this)
@@ -94,6 +94,12 @@ def chapters(run: str, results: Path = paths.RESULTS) -> dict[str, Path]:
     }
 
 
+def sweeps(results: Path = paths.RESULTS) -> dict[str, Path]:
+    """Return the folders of the sweeps' reports by the sweep's name."""
+    pages = sorted(results.glob(f"*/{sweep_report.FOLDER}/{sweep_report.PAGE}"))
+    return {page.parent.parent.name: page.parent for page in pages}
+
+
 def finished(run: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the names of the notebooks in `run` that were executed to their end."""
     return [name for name, chapter in run.items() if chapter["status"] == "complete"]
@@ -104,8 +110,8 @@ def _started(run: Mapping[str, Mapping[str, Any]]) -> str:
     return max(piece["started"] for chapter in run.values() for piece in chapter["runs"].values())
 
 
-def _lay_out(stage: Path, notebooks: Mapping[str, Path]) -> None:
-    """Fill the folder `stage` with settings, prose, table of contents and executed chapters."""
+def _lay_out(stage: Path, notebooks: Mapping[str, Path], reports: Mapping[str, Path]) -> None:
+    """Fill `stage` with settings, prose, table of contents, executed chapters and reports."""
     shutil.copytree(
         paths.BOOK, stage / "book", ignore=shutil.ignore_patterns("claims", "package.json")
     )
@@ -117,7 +123,9 @@ def _lay_out(stage: Path, notebooks: Mapping[str, Path]) -> None:
         chapter = nbformat.read(source, as_version=4)
         nbformat.write(_glued_once(chapter), stage / "notebooks" / f"{name}.ipynb")
     toc = stage / "book" / "_toc.yml"
-    kept = contents(yaml.safe_load(toc.read_text(encoding="utf-8")), notebooks)
+    for name, folder in reports.items():
+        shutil.copytree(folder, stage / "sweeps" / name)
+    kept = contents(yaml.safe_load(toc.read_text(encoding="utf-8")), notebooks, list(reports))
     toc.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
 
 
@@ -136,12 +144,17 @@ def _glued_once(chapter: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return chapter
 
 
-def contents(toc: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return `toc` without the notebooks that are not in `names`, and without empty parts."""
+def contents(
+    toc: dict[str, Any], names: Collection[str], reports: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return `toc` with the notebooks in `names` alone, and with a part for sweeps' reports."""
     parts = [
         part | {"chapters": [c for c in part["chapters"] if _present(c["file"], names)]}
         for part in toc["parts"]
     ]
+    page = Path(sweep_report.PAGE).stem
+    own = [{"file": f"sweeps/{name}/{page}"} for name in reports]
+    parts.append({"caption": "Sweeps", "chapters": own})
     return toc | {"parts": [part for part in parts if part["chapters"]]}
 
 

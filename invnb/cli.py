@@ -1,4 +1,4 @@
-"""The command line: `invnb run`, `parameters`, `build`, `claims`, `merge`.
+"""The command line: `invnb run`, `sweep`, `parameters`, `build`, `claims`, `merge`.
 
 Imports are inside the commands, so that `invnb --help` answers at once.
 """
@@ -28,6 +28,15 @@ Examples:
   invnb claims                               the verdicts of the newest run
 """
 
+SWEEPS = """\b
+Examples:
+  invnb sweep genuine-invariance -p epochs '[5, 10]' -p seeds '[[0], [1]]' --out results/e
+  invnb sweep genuine-invariance -p epochs '[5, 10, 20]' -p seeds '[[0], [1]]' --out results/e
+                                             adds two points to the four above
+  invnb sweep genuine-invariance -p epochs '[5, 10]' --out results/e --scheduler tcp://host:8786
+  invnb sweep genuine-invariance --out results/e --report --plot R4.IR.accuracy
+"""
+
 
 class Commands(click.Group):
     """Commands that report what a user can mend in one line, not in a traceback."""
@@ -45,6 +54,20 @@ class Commands(click.Group):
 
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+
+profile_option = click.option(
+    "--profile",
+    default="quick",
+    show_default=True,
+    help="smoke, quick or full, or the path of a file like those in profiles/.",
+)
+
+data_option = click.option(
+    "--data",
+    metavar="DIR",
+    type=FOLDER,
+    help="Data folder in torchvision's layout. Default: INVNB_DATA, else a cache folder.",
+)
 
 run_option = click.option(
     "--run", metavar="NAME", help="A folder in results/. Default: the newest run, else reference."
@@ -64,12 +87,7 @@ def app() -> None:
 
 @app.command(epilog=EXAMPLES)
 @click.argument("notebooks", metavar="[NOTEBOOK]...", nargs=-1)
-@click.option(
-    "--profile",
-    default="quick",
-    show_default=True,
-    help="smoke, quick or full, or the path of a file like those in profiles/.",
-)
+@profile_option
 @click.option(
     "-p",
     "--parameter",
@@ -79,12 +97,7 @@ def app() -> None:
     multiple=True,
     help="Set a parameter, over the profile; may be repeated. A list is written '[0, 1]'.",
 )
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=FOLDER,
-    help="Data folder in torchvision's layout. Default: INVNB_DATA, else a cache folder.",
-)
+@data_option
 @click.option(
     "--out",
     metavar="results/NAME",
@@ -138,6 +151,71 @@ def _report(outcome: "Outcome") -> None:
     else:
         kept = f"; measured so far: {outcome.chapter}" if outcome.chapter.exists() else ""
         click.echo(f"{outcome.notebook}: {outcome.status} in {outcome.message}{kept}", err=True)
+
+
+@app.command(epilog=SWEEPS)
+@click.argument("notebook")
+@profile_option
+@click.option(
+    "-p",
+    "--parameter",
+    "assignments",
+    metavar="NAME VALUES",
+    nargs=2,
+    multiple=True,
+    help="Sweep a parameter over a list of values, or set it to one; may be repeated.",
+)
+@data_option
+@click.option("--out", metavar="results/NAME", required=True, type=FOLDER, help="Of the sweep.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster. Default: this machine.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes on this machine. Default: one a GPU, else one a core.",
+)
+@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Seconds a point.")
+@click.option("--report", is_flag=True, help="Run nothing: table and plots of what is there.")
+@click.option("--plot", "plots", metavar="MEASUREMENT", multiple=True, help="For the report.")
+@click.option("--against", metavar="NAME", help="Swept parameter along the plots.")
+def sweep(
+    notebook: str,
+    *,
+    profile: str,
+    assignments: tuple[tuple[str, str], ...],
+    data: Path | None,
+    out: Path,
+    scheduler: str | None,
+    workers: int | None,
+    limit: float | None,
+    report: bool,
+    plots: tuple[str, ...],
+    against: str | None,
+) -> None:
+    """Run a notebook at every combination of values.
+
+    Each point has a folder of its own in OUT. Points that are done are not run again, so the same
+    command goes on where it stopped, and another value adds points. The exit status is 1 if a
+    point failed.
+    """
+    from invnb import profiles, sweep_grid, sweep_report
+
+    name = profiles.notebook(notebook).stem
+    if report:
+        click.echo(sweep_report.write(name, out, plots, against))
+        return
+    points = sweep_grid.points(name, profile, assignments)
+    from invnb import sweep as sweeps  # Dask and torch are needed from here on
+
+    plan = sweeps.Plan(name, points, profiles.label(profile), out, data, limit)
+    left = sweeps.waiting(plan)
+    click.echo(f"{len(points)} points, {len(points) - len(left)} done{sweeps.estimate(plan, left)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    failed = sweeps.run(plan, left, scheduler=scheduler, workers=workers) if left else {}
+    click.echo(f"{len(points) - len(failed)} of {len(points)} points complete in {out}")
+    for point, why in failed.items():
+        click.echo(f"failed: {point}: {why}", err=True)
+    if failed:
+        raise SystemExit(FAILED)
 
 
 @app.command()

@@ -46,13 +46,24 @@ def content_hash(notebook: Path, parameters: Mapping[str, Any]) -> str:
         parameters: every parameter of the run by name, JSON-able.
 
     """
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    as_python = TransformerManager().transform_cell  # a notebook may hold %magics
-    code = "\n".join(as_python("".join(c["source"])) for c in cells if c["cell_type"] == "code")
+    code = _code(notebook)
     digest = hashlib.sha256(_fingerprint(code).encode())
     digest.update(code_hash(*_closure(_imported(code))).encode())
     digest.update(json.dumps(parameters, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def code_hashes(notebook: Path) -> dict[str, str]:
+    """Return the SHA-256 of a notebook's code and of each invnb module that it takes to run it.
+
+    Args:
+        notebook: the source notebook.
+
+    """
+    code = _code(notebook)
+    modules = _closure(_imported(code) | {"invnb.runner"})
+    own = hashlib.sha256(_fingerprint(code).encode()).hexdigest()
+    return {Path(notebook).name: own} | {name: code_hash(name) for name in sorted(modules)}
 
 
 def packages() -> dict[str, str]:
@@ -72,6 +83,13 @@ def commit() -> str | None:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(paths.ROOT), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _code(notebook: Path) -> str:
+    """Return a notebook's code cells as one Python text."""
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    as_python = TransformerManager().transform_cell  # a notebook may hold %magics
+    return "\n".join(as_python("".join(c["source"])) for c in cells if c["cell_type"] == "code")
 
 
 def _module_path(name: str) -> Path:

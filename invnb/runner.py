@@ -77,7 +77,7 @@ def run_notebook(
     out = writable(out)
     content_hash = provenance.content_hash(source, values)
     chapter = out / source.name
-    if not force and _is_current(chapter, content_hash, data):
+    if not force and is_current(chapter, content_hash, data):
         return Outcome(source.stem, UP_TO_DATE, "", chapter, 0.0)
 
     draft = writable(out / "unfinished") / source.name
@@ -114,7 +114,7 @@ def run_notebook(
         claims=claims,
     )
     result["provenance"]["data_folder"] = _listing(data)
-    folder = out if error is None or not _is_complete(chapter) else draft.parent
+    folder = out if error is None or not is_complete(chapter) else draft.parent
     nbformat.write(notebook, draft)
     os.replace(draft, folder / source.name)
     results.write_json(folder / f"{source.stem}.json", result)
@@ -219,19 +219,25 @@ def _stored(chapter: Path) -> dict[str, Any]:
         return {}
 
 
-def _is_complete(chapter: Path) -> bool:
+def is_complete(chapter: Path) -> bool:
+    """Return whether an executed notebook was executed to its end, its measurements beside it."""
     return _stored(chapter).get("status") == COMPLETE
 
 
-def _is_current(chapter: Path, content_hash: str, data: Path) -> bool:
+def is_current(chapter: Path, content_hash: str, data: Path) -> bool:
     """Return whether running again would only repeat the complete result that is there.
+
+    Args:
+        chapter: the executed notebook, with its measurements beside it.
+        content_hash: of the notebook that is here now, with the parameters it would run with.
+        data: the data folder it would run on.
 
     A result on the embedded data is not current if the data folder has changed: it may now hold
     the data that were missing.
     """
     stored = _stored(chapter)
     kept = stored.get("provenance", {})
-    if not _is_complete(chapter) or kept.get("content_hash") != content_hash:
+    if not is_complete(chapter) or kept.get("content_hash") != content_hash:
         return False
     sources = {(piece["data"] or {}).get("source") for piece in stored["runs"].values()}
     return "embedded" not in sources or kept.get("data_folder") == _listing(data)
