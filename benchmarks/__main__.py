@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import build, jacobian, rotation, routing, saliency, screening, seeds
+from benchmarks import build, jacobian, rotation, routing, saliency, screening, seeds, sweeping
 from benchmarks.timing import Row
 
 BENCHMARKS = {
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "screening": screening,
     "seeds": seeds,
     "build": build,
+    "sweeping": sweeping,
 }
 
 

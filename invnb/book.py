@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from invnb import pages, paths, sweep_report, vendor
+from invnb import pages, paths, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
@@ -96,8 +96,8 @@ def chapters(run: str, results: Path = paths.RESULTS) -> dict[str, Path]:
 
 def sweeps(results: Path = paths.RESULTS) -> dict[str, Path]:
     """Return the folders of the sweeps' reports by the sweep's name."""
-    pages = sorted(results.glob(f"*/{sweep_report.FOLDER}/{sweep_report.PAGE}"))
-    return {page.parent.parent.name: page.parent for page in pages}
+    found = sorted(results.glob(f"*/{pages.SWEEP_PAGE}"))
+    return {page.parent.parent.name: page.parent for page in found}
 
 
 def finished(run: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -152,8 +152,7 @@ def contents(
         part | {"chapters": [c for c in part["chapters"] if _present(c["file"], names)]}
         for part in toc["parts"]
     ]
-    page = Path(sweep_report.PAGE).stem
-    own = [{"file": f"sweeps/{name}/{page}"} for name in reports]
+    own = [{"file": f"sweeps/{name}/{pages.SWEEP_PAGE.stem}"} for name in reports]
     parts.append({"caption": "Sweeps", "chapters": own})
     return toc | {"parts": [part for part in parts if part["chapters"]]}
 

@@ -20,6 +20,7 @@ BADGES = {
     "inconclusive": "info",
     "not run": "muted-line",
 }
+SWEEP_PAGE = Path("report") / "page.md"  # of a sweep, in its folder
 REFERENCE = "reference"  # name of the run that is kept with the code
 EMBEDDED = "embedded"  # origin of data that stand in for the source's
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|#])")

@@ -15,7 +15,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -39,7 +39,7 @@ class Request:
         notebook: name of the notebook.
         values: its parameters.
         profile: recorded in the result.
-        data: data folder on the worker; None for the worker's own.
+        data: data folder on the worker, an absolute path; None for the worker's own.
         limit: seconds after which the run is stopped; None for no limit.
 
     """
@@ -85,11 +85,6 @@ def execute(
         progress: called with `cells done/cells` when that changes, from another thread.
 
     """
-    try:
-        data = runner.data_folder(request.data and Path(request.data))
-    except InvnbError as error:
-        return Reply(runner.FAILED, str(error), 0.0)
-    told = replace(request, data=str(data))  # absolute: the process has another working folder
     with TemporaryDirectory(prefix="invnb-", dir=scratch, ignore_cleanup_errors=True) as folder:
         out = Path(folder) / request.name
         child = subprocess.Popen(
@@ -99,6 +94,7 @@ def execute(
             stderr=subprocess.PIPE,
             text=True,
             cwd=paths.ROOT,  # first in its path: it imports the package that this process has
+            env=_environment(),
             start_new_session=True,  # Ctrl-C in a terminal reaches the sweep, which stops us
         )
         _children[request.sweep].add(child)
@@ -110,7 +106,7 @@ def execute(
             timer.start()
         try:
             with suppress(BrokenPipeError):  # it died at once; its exit status tells why
-                child.stdin.write(json.dumps(asdict(told)) + "\n")
+                child.stdin.write(json.dumps(asdict(request)) + "\n")
                 child.stdin.flush()
             printed = child.stdout.read()
             child.wait()
@@ -125,6 +121,12 @@ def execute(
             reply = Reply(runner.FAILED, late, reply.seconds)
         files = {f.name: f.read_bytes() for f in sorted(out.glob("*.*")) if f.is_file()}
         return Reply(reply.status, reply.message, reply.seconds, files)
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment for one with another working folder."""
+    named = os.environ.get("INVNB_DATA")
+    return os.environ | ({"INVNB_DATA": str(Path(named).absolute())} if named else {})
 
 
 def stop(sweep: str) -> None:
@@ -180,7 +182,7 @@ def main() -> None:
             request.notebook,
             request.values,
             request.profile,
-            data=Path(request.data),
+            data=request.data and Path(request.data),
             out=Path(sys.argv[1]),
         )
         reply = Reply(outcome.status, outcome.message, outcome.seconds)

@@ -9,12 +9,10 @@ from matplotlib.figure import Figure
 
 from invnb import claimfile, runner, sweep_table
 from invnb.errors import InvnbError
-from invnb.pages import escape
+from invnb.pages import SWEEP_PAGE, escape
 from invnb.parameters import nearest
 from invnb.sweep_table import Sweep
 
-FOLDER = "report"
-PAGE = "page.md"
 AT_MOST = 6  # measurements that are plotted where none is named
 EVEN = 0.8  # of a bar over which markers of one position are spread
 
@@ -42,14 +40,15 @@ def write(
         )
     chosen = list(measurements) or _of_claims(notebook, sweep)
     estimates = {name: sweep_table.over_seeds(sweep, name) for name in chosen}
-    folder = runner.writable(out / FOLDER)
+    page = out / SWEEP_PAGE
+    folder = runner.writable(page.parent)
     sweep.table.to_csv(folder / "measurements.csv", index=False)
     sweep.table.to_parquet(folder / "measurements.parquet", index=False)
     for name, estimate in estimates.items():
         figure = plot(estimate, name, _unit(sweep, name), _ordered(sweep.swept, against))
         figure.savefig(folder / f"{name}.svg", bbox_inches="tight")
-    page = folder / PAGE
-    page.write_text("\n".join(_page(notebook, out.absolute().name, sweep, estimates)) + "\n")
+    lines = _page(notebook, out.absolute().name, sweep, estimates)
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return page
 
 

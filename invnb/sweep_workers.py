@@ -34,7 +34,8 @@ def local_cluster(workers: int | None = None) -> SpecCluster:
     """
     gpus = import_module("torch").cuda.device_count()
     workers = workers or gpus or CPU_COUNT
-    threads = max(1, CPU_COUNT // workers)
+    # Whatever the number of workers: another number of threads rounds differently.
+    threads = max(1, CPU_COUNT // gpus) if gpus else 1
 
     def settings(i: int) -> dict[str, str]:
         gpu = {"CUDA_VISIBLE_DEVICES": str(i % gpus)} if gpus else {}

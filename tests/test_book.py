@@ -22,6 +22,10 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("book")
     place = fake_run.place(folder)
     fake_run.write(folder / "results" / "mine", fake_run.glue_names())
+    report = folder / "results" / "rates" / pages.SWEEP_PAGE
+    report.parent.mkdir(parents=True)
+    report.write_text("# Sweep rates\n\n{download}`CSV <measurements.csv>`\n")
+    (report.parent / "measurements.csv").write_text("value\n1\n")
     book.build("mine", **place)
     began = time.perf_counter()
     index = book.build(**place)
@@ -121,6 +125,13 @@ def test_every_page_of_the_contents_is_there(built):
     assert there == set(files) - chapters | {f"notebooks/{fake_run.NAME}"}  # the one that ran
 
 
+def test_report_of_a_sweep_is_a_page_with_its_table(built):
+    page = built[0].parent / "sweeps" / "rates" / "page.html"
+    (table,) = re.findall(r'href="([^"]+/measurements\.csv)"', page.read_text())
+    assert (page.parent / table).read_text() == "value\n1\n"
+    assert "sweeps/rates/page.html" in (built[0].parent / "book" / "intro.html").read_text()
+
+
 def test_pages_load_nothing_from_elsewhere(built):
     remote = re.compile(r'<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//|<link[^>]*href="https?:')
     pages_with = {p.name: remote.findall(p.read_text()) for p in built[0].parent.rglob("*.html")}
@@ -218,6 +229,8 @@ def test_chapter_that_no_run_has_is_left_out():
     }
     assert book.contents(toc, ["two"])["parts"] == [toc["parts"][1]]
     assert [p["caption"] for p in book.contents(toc, [])["parts"]] == ["B"]
+    sweeps = {"caption": "Sweeps", "chapters": [{"file": "sweeps/mine/page"}]}
+    assert book.contents(toc, ["two"], ["mine"])["parts"] == [toc["parts"][1], sweeps]
 
 
 def test_scripts_need_npm_or_its_pip_package(tmp_path, monkeypatch):

@@ -221,6 +221,13 @@ def test_worker_with_other_code_or_data_is_refused_and_says_why(place, tmp_path)
     assert place.status() == {"rate=1.0": "complete", "rate=3.0": "complete"}
 
 
+def test_data_folder_that_is_not_there_yet_is_no_fault(place):
+    place.env |= {"INVNB_DATA": "", "INVNB_CACHE": str(place.root / "none")}
+    code, text = finish(place.sweep("-p", "rate", "1"))
+    assert code == 0, text
+    assert place.status() == {"all": "complete"}
+
+
 def test_interrupt_stops_what_runs_and_keeps_what_is_done(place):
     sweep = place.sweep("-p", "nap", "[0.1, 500]", "--workers", "1")
     with running(sweep):
