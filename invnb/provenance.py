@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,26 @@ def content_hash(notebook: Path, parameters: Mapping[str, Any]) -> str:
         parameters: every parameter of the run by name, JSON-able.
 
     """
+    return content_hasher(notebook)(parameters)
+
+
+def content_hasher(notebook: Path) -> Callable[[Mapping[str, Any]], str]:
+    """Return `content_hash` of a notebook as a function of the parameters; the code is read once.
+
+    Args:
+        notebook: the source notebook (not an executed one).
+
+    """
     code = _code(notebook)
-    digest = hashlib.sha256(_fingerprint(code).encode())
-    digest.update(code_hash(*_closure(_imported(code))).encode())
-    digest.update(json.dumps(parameters, sort_keys=True).encode())
-    return digest.hexdigest()
+    of_code = hashlib.sha256(_fingerprint(code).encode())
+    of_code.update(code_hash(*_closure(_imported(code))).encode())
+
+    def with_parameters(parameters: Mapping[str, Any]) -> str:
+        digest = of_code.copy()
+        digest.update(json.dumps(parameters, sort_keys=True).encode())
+        return digest.hexdigest()
+
+    return with_parameters
 
 
 def code_hashes(notebook: Path) -> dict[str, str]:

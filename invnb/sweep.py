@@ -9,12 +9,14 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed
 from tqdm import tqdm
@@ -64,6 +66,15 @@ class Plan:
         told = f"{self.notebook} {self.out.absolute()} {self.profile} {self.data}"
         return sha256(told.encode()).hexdigest()[:12]
 
+    @cached_property
+    def _content_hash(self) -> Callable[[Mapping[str, Any]], str]:
+        return provenance.content_hasher(profiles.notebook(self.notebook))
+
+    def is_done(self, of: Point) -> bool:
+        """Return whether a point has a complete result by this code with these parameters."""
+        folder = runner.data_folder(self.data)
+        return runner.is_current(self.chapter(of), self._content_hash(of.values), folder)
+
     def chapter(self, of: Point) -> Path:
         """Return where the executed notebook of a point is, once it is done."""
         return self.out / of.name / f"{self.notebook}.ipynb"
@@ -83,14 +94,7 @@ class Plan:
 
 def waiting(plan: Plan) -> list[Point]:
     """Return the points that have no complete result by this code with these parameters."""
-    source = profiles.notebook(plan.notebook)
-    folder = runner.data_folder(plan.data)
-
-    def is_done(of: Point) -> bool:
-        wanted = provenance.content_hash(source, of.values)
-        return runner.is_current(plan.chapter(of), wanted, folder)
-
-    return [p for p in plan.points if not is_done(p)]
+    return [of for of in plan.points if not plan.is_done(of)]
 
 
 def seconds_a_point(plan: Plan) -> float | None:
@@ -252,7 +256,7 @@ class _Session:
         """Store what a point wrote, and remember why it failed."""
         try:
             _store(reply, self.plan.chapter(of))
-            if reply.status == runner.COMPLETE and waiting(replace(self.plan, points=[of])):
+            if reply.status == runner.COMPLETE and not self.plan.is_done(of):
                 reply = replace(reply, status=runner.FAILED, message="it was run by other code")
         except OSError as error:
             reply = replace(reply, status=runner.FAILED, message=f"not stored: {error.strerror}")

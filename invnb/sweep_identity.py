@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
-from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,6 @@ def images_of(values: Iterable[Mapping[str, Any]]) -> list[str]:
     )
 
 
-@lru_cache
 def _checksum(name: str, folder: str | None) -> str:
     try:
         root = runner.data_folder(folder and Path(folder))
