@@ -10,7 +10,7 @@ from collections import Counter
 import nbformat
 import pytest
 
-from invnb import parameters, paths
+from invnb import claimfile, parameters, paths
 
 MARK = "# NBVAL_CHECK_OUTPUT"
 OF_A_MACHINE = re.compile(r"(?<![\w.:/-])(/(home|root|Users|work|tmp|mnt|opt)/|[A-Z]:\\\\)\w")
@@ -65,6 +65,17 @@ def test_nothing_names_a_folder_of_some_machine(path):
     assert not OF_A_MACHINE.search(path.read_text(encoding="utf-8"))
 
 
+def test_prose_cites_sentences_that_some_cell_can_record(path):
+    notebook = nbformat.read(path, as_version=4)
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    code = ast.parse("\n".join(cell.source for cell in code_cells(path)))
+    names = list(filter(None, map(_as_pattern, ast.walk(code))))
+    names += [re.escape(claim.id) for claim in claimfile.load(path.stem)]
+    cited = set(re.findall(r"\{glue:text\}`([^`.]+)`", prose))  # `record_missing` makes dotted ones
+    assert cited
+    assert {key for key in cited if not any(re.fullmatch(n, key) for n in names)} == set()
+
+
 def test_a_changed_digit_in_a_stored_output_fails(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     last = next(i for i, c in enumerate(notebook.cells) if is_marked(c) and _digit_changed(c) != c)
@@ -83,6 +94,15 @@ def test_a_changed_digit_in_a_stored_output_fails(path, tmp_path):
     failed = re.findall(r"^FAILED (\S+)::Cell (\d+)", done.stdout, re.MULTILINE)
     position = sum(c.cell_type == "code" for c in notebook.cells) - 1
     assert failed == [("changed.ipynb", str(position))], done.stdout
+
+
+def _as_pattern(node):
+    """Return what a string or f-string with a word in it can be, as a regular expression."""
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    fixed = [getattr(part, "value", None) for part in parts]
+    if not any(isinstance(text, str) and re.search("[a-zA-Z]", text) for text in fixed):
+        return None
+    return "".join(re.escape(text) if isinstance(text, str) else ".+" for text in fixed)
 
 
 def _bound(node):
