@@ -30,7 +30,7 @@ test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m pytest
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	OMP_WAIT_POLICY=PASSIVE PYTHONWARNINGS=error::RuntimeWarning $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=300 -p no:cacheprovider notebooks
 
 env: $(READY)

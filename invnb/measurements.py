@@ -111,7 +111,7 @@ def summarise(measured: Mapping[str, Any]) -> dict[str, Any]:
 def text(measured: Mapping[str, Any]) -> str:
     """Return a measurement for prose: mean ± standard deviation and n."""
     if measured["n"] == 0:
-        return f"not measured: {measured['reason']}"
+        return f"– ({measured['reason']})"
     n = "" if measured["seeds"] is None else f" (n = {measured['n']})"
     if "axis" in measured:
         return f"{len(measured['mean'])} values along {measured['axis']['name']}{n}"

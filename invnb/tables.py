@@ -9,7 +9,7 @@ from invnb.measurements import number
 
 
 def markdown_table(rows: Iterable[Mapping[str, Any]]) -> Markdown:
-    """Return rows of equal keys as a Markdown table; the keys are its head."""
+    """Return rows of equal keys as a Markdown table; the keys are its head, NaN is a dash."""
     rows = list(rows)
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([*row.values()] for row in rows)]
     return Markdown("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines))
@@ -32,4 +32,5 @@ def with_interval(measured: Mapping[str, Any] | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    return "–" if text == "nan" else text

@@ -77,7 +77,7 @@ def test_nothing_measured_is_said_with_its_reason():
     made = measurements()["a"]
     assert made["values"] == [None]
     assert (made["n"], made["mean"], made["sd"], made["ci95"]) == (0, None, None, None)
-    assert text(made) == "not measured: not in this run"
+    assert text(made) == "– (not in this run)"
 
 
 def test_lengths_must_agree():

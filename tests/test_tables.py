@@ -25,3 +25,8 @@ def test_a_table_keeps_bars_and_line_breaks_inside_its_cells():
         "| x\\|y | two lines |",
         "| 1 | 2 |",
     ]
+
+
+def test_a_number_that_is_none_is_a_dash():
+    table = markdown_table([{"a": float("nan"), "b": f"{float('nan'):.2f}"}]).data
+    assert table.splitlines()[-1] == "| – | – |"
