@@ -65,6 +65,12 @@ def test_nothing_names_a_folder_of_some_machine(path):
     assert not OF_A_MACHINE.search(path.read_text(encoding="utf-8"))
 
 
+def test_formulas_have_single_backslashes(path):
+    notebook = nbformat.read(path, as_version=4)
+    for cell in (c for c in notebook.cells if c.cell_type == "markdown"):
+        assert not re.search(r"\\\\[a-zA-Z]|[\a\b\t\v\f\r]", cell.source), cell.source
+
+
 def test_prose_cites_sentences_that_some_cell_can_record(path):
     notebook = nbformat.read(path, as_version=4)
     prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
