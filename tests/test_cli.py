@@ -40,7 +40,7 @@ def invnb(*arguments):
 def test_help_is_quick_and_names_every_command():
     done = invnb("--help")
     assert done.exit_code == 0
-    for word in ("run", "parameters", "build", "claims", "merge", "Examples:"):
+    for word in ("run", "sweep", "parameters", "build", "claims", "merge", "Examples:"):
         assert f"\n  {word}" in done.output
     assert subprocess.run([sys.executable, "-c", CODE], check=False).returncode == 0, "no torch"
 
