@@ -34,6 +34,7 @@ from invnb.sweep_workers import (
     run_point,
 )
 
+ANSWER = 30.0  # seconds for a scheduler to answer at first
 PATIENCE = 300.0  # seconds for a scheduler to come back, and for a first worker to come
 LOOK = 2.0  # seconds between looks at the workers
 SHOWN = 3  # running points that the progress bar names
@@ -139,23 +140,25 @@ def run(
     with tqdm(
         total=len(plan.points), initial=len(plan.points) - len(left), unit="point", mininterval=0
     ) as bar:
+        patience = ANSWER
         while left:
-            with _connection(scheduler, workers) as client:
+            with _connection(scheduler, workers, patience) as client:
                 left = _Session(client, plan, bar, failed).run(left)
+            patience = PATIENCE
             if left:
                 bar.write(f"the scheduler is lost; {len(left)} points wait for it to come back")
     return failed
 
 
 @contextmanager
-def _connection(scheduler: str | None, workers: int | None) -> Iterator[Client]:
+def _connection(scheduler: str | None, workers: int | None, patience: float) -> Iterator[Client]:
     """Yield a client of the scheduler, or of workers that end with the client."""
     if scheduler is None:
         with local_cluster(workers) as cluster, Client(cluster) as client:
             yield client
         return
     try:
-        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        client = Client(scheduler, timeout=patience, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InvnbError(
             f"no scheduler answers at {scheduler} ({error}): start one with `dask scheduler`, or "

@@ -108,7 +108,7 @@ def _unit(sweep: Sweep, measurement: str) -> str:
 def _page(notebook: str, name: str, sweep: Sweep, estimates: dict[str, pd.DataFrame]) -> list[str]:
     """Return the lines of the page in MyST Markdown."""
     runs = [run for result in sweep.results.values() for run in result["runs"].values()]
-    commits = sorted({str(run["commit"]) for run in runs})
+    commits = sorted({run["commit"] or "unknown" for run in runs})
     devices = sorted({str(run["device"]) for run in runs})
     lines = [
         f"# Sweep {escape(name)}",

@@ -107,7 +107,7 @@ class Admission:
             else:
                 fitting.append(address)
         if fitting:
-            self.client.run(_grant, self.resource, workers=fitting)
+            self.client.run(_grant, self.resource, workers=fitting, on_error="ignore")
             self.admitted |= set(fitting)
         return [
             f"worker {address} is refused: {self.refused[address]}"
