@@ -18,6 +18,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 # sphinx-thebe, a part of Jupyter Book, writes its settings twice; no page uses them.
 KNOWN = "Identifier 'THEBE_JS_URL' has already been declared"
+FAULTY_FORMULA = "[data-mjx-error]"  # how MathJax marks what it could not read
 DESKTOP, PHONE = 1280, 390  # widths in pixels
 
 pytestmark = pytest.mark.skipif(
@@ -118,13 +119,15 @@ def test_first_page_leads_to_the_front_page(open_page):
 @pytest.mark.parametrize(("width", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
 def test_every_page_is_whole_and_does_not_scroll_sideways(open_page, pages, address, width, scheme):
     page = open_page(pages[0], width, scheme)
-    wide = []
+    wide, garbled = [], []
     for path in pages:
         page.goto(urljoin(address, path), wait_until="networkidle")
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             wide.append(path)
+        garbled += [path] * page.locator(FAULTY_FORMULA).count()
     assert page.faults == []
     assert wide == []
+    assert garbled == []
 
 
 def test_a_fault_is_seen(open_page, address):
@@ -178,7 +181,9 @@ def test_mathematics_is_drawn(open_page):
     page = open_page("book/methods.html")
     page.locator("mjx-container svg").first.wait_for()
     assert page.locator("mjx-container[display=true]").count() >= 3
-    assert page.locator("mjx-merror").count() == 0
+    assert page.locator(FAULTY_FORMULA).count() == 0
+    page.evaluate("document.body.append(MathJax.tex2svg(String.raw`c_\\\\theta`))")
+    assert page.locator(FAULTY_FORMULA).count() > 0, "one that is wrong is found"
 
 
 def test_sliders_change_their_pictures_by_keyboard(open_page, chapters):
