@@ -235,3 +235,35 @@ def test_ledger_is_complete_and_linked_by_claim(open_page):
     assert set(verdicts) <= set(BADGES)
     first = claims.load()[0].id.lower()
     assert page.locator(f"table.ledger [id='{first}']").count() == 1
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_ledger_filters_and_sorts(open_page, width):
+    page = open_page("book/ledger.html", width)
+    rows = page.locator("table.ledger tbody tr")
+    everything = claims.load()
+
+    def shown():
+        return [row for row in rows.all() if row.is_visible()]
+
+    assert page.locator(".ledger-controls output").inner_text() == f"{len(everything)} claims"
+    page.get_by_label("source", exact=True).select_option(everything[0].source)
+    of_source = [claim for claim in everything if claim.source == everything[0].source]
+    assert len(shown()) == len(of_source) < len(everything)
+    page.get_by_label("verdict", exact=True).select_option("not run")
+    verdicts = [row.locator(".sd-badge").last.inner_text() for row in shown()]
+    assert set(verdicts) <= {"not run"}
+    assert page.locator(".ledger-controls output").inner_text() == f"{len(verdicts)} claims"
+
+    page.get_by_label("verdict", exact=True).select_option("all")
+    page.get_by_label("order", exact=True).select_option("verdict")
+    ranks = [list(BADGES).index(row.locator(".sd-badge").last.inner_text()) for row in shown()]
+    assert ranks == sorted(ranks)
+    page.get_by_label("order", exact=True).select_option("number")
+    ids = [row.locator("[id]").first.get_attribute("id") for row in shown()]
+    assert ids == [claim.id.lower() for claim in of_source]
+
+    other = next(c.id.lower() for c in everything if c.source != everything[0].source)
+    page.evaluate(f"location.hash = '#{other}'")
+    page.locator(f"[id='{other}']").wait_for(state="visible")
+    assert page.faults == []
