@@ -11,12 +11,15 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from dask.system import CPU_COUNT
+from distributed import Client, as_completed, get_worker
 from nbformat import v4, write
 
 from benchmarks.timing import Row
 from invnb import paths
+from invnb.sweep_workers import PROGRESS, grant, local_cluster
 
 POINTS = 200
+TASKS, EVENTS, MEGABYTES = 500, 60, 4  # of a notebook of 60 cells with pictures
 PARAMETERS = "nu: float = 1.0  # nothing depends on it\nseeds: list[int] = [0]  # nor on these"
 RECORD = """\
 from invnb.recording import describe_run
@@ -25,6 +28,13 @@ describe_run(data={"name": "none"}, device="cpu")"""
 
 def rows(_: int) -> Iterator[Row]:
     """Time each sweep once: they are long, and the rounds of the others would take hours."""
+    seconds = _engine_alone()
+    yield Row(
+        f"sweep, the engine alone, {EVENTS} events and {MEGABYTES} MB a point: points a second",
+        f"{TASKS / seconds:.0f}",
+        "",
+        f"{TASKS} tasks that do nothing else, {CPU_COUNT} workers: {seconds:.1f} s",
+    )
     with TemporaryDirectory() as folder:
         root = _checkout(Path(folder))
         values = json.dumps(list(range(1, POINTS + 1)))
@@ -46,6 +56,25 @@ def rows(_: int) -> Iterator[Row]:
             "",
             f"{one:.0f} s, {two:.0f} s",
         )
+
+
+def _engine_alone() -> float:
+    """Return the seconds of tasks that send what a point sends, and do no work."""
+    with local_cluster() as cluster, Client(cluster) as client:
+        client.run(grant, "benchmark")
+        client.gather(client.map(_idle, range(2), pure=False))
+        began = perf_counter()
+        tasks = client.map(_idle, range(TASKS), pure=False, resources={"benchmark": 1})
+        for future in as_completed(tasks):
+            future.result()
+        return perf_counter() - began
+
+
+def _idle(_: int) -> bytes:
+    worker = get_worker()
+    for cell in range(EVENTS):
+        worker.log_event(PROGRESS, ("sweep", "point", f"{cell}/{EVENTS}"))
+    return bytes(MEGABYTES * 2**20)
 
 
 def _checkout(root: Path) -> Path:

@@ -107,7 +107,7 @@ class Admission:
             else:
                 fitting.append(address)
         if fitting:
-            self.client.run(_grant, self.resource, workers=fitting, on_error="ignore")
+            self.client.run(grant, self.resource, workers=fitting, on_error="ignore")
             self.admitted |= set(fitting)
         return [
             f"worker {address} is refused: {self.refused[address]}"
@@ -125,7 +125,8 @@ async def _identity_there(*what: Any) -> dict[str, str]:
     return await asyncio.to_thread(_identity_here, *what)
 
 
-async def _grant(resource: str, dask_worker: Worker) -> None:
+async def grant(resource: str, dask_worker: Worker) -> None:
+    """Give a worker one unit of a resource; to be run by `Client.run`."""
     await dask_worker.set_resources(**{resource: 1})
 
 
