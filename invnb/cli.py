@@ -209,7 +209,6 @@ def sweep(
     plan = sweeps.Plan(name, points, profiles.label(profile), out, data, limit)
     left = sweeps.waiting(plan)
     click.echo(f"{len(points)} points, {len(points) - len(left)} done{sweeps.estimate(plan, left)}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = sweeps.run(plan, left, scheduler=scheduler, workers=workers) if left else {}
     click.echo(f"{len(points) - len(failed)} of {len(points)} points complete in {out}")
     for point, why in failed.items():

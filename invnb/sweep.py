@@ -7,7 +7,9 @@ one point is reported at the end and stops no other.
 
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +36,8 @@ from invnb.sweep_workers import (
     run_point,
 )
 
+STOPPING = 20.0  # seconds for workers to hear that they are to stop
+TRY = 5.0  # seconds of one attempt to reach a scheduler
 ANSWER = 30.0  # seconds for a scheduler to answer at first
 PATIENCE = 300.0  # seconds for a scheduler to come back, and for a first worker to come
 LOOK = 2.0  # seconds between looks at the workers
@@ -137,33 +141,58 @@ def run(
     runner.writable(plan.out)
     failed: dict[str, str] = {}
     left = list(left)
-    with tqdm(
-        total=len(plan.points), initial=len(plan.points) - len(left), unit="point", mininterval=0
-    ) as bar:
+    done = len(plan.points) - len(left)
+    with (
+        _Interruption() as interruption,
+        tqdm(total=len(plan.points), initial=done, unit="point", mininterval=0) as bar,
+    ):
         patience = ANSWER
         while left:
-            with _connection(scheduler, workers, patience) as client:
-                left = _Session(client, plan, bar, failed).run(left)
+            with _connection(scheduler, workers, patience, interruption) as client:
+                left = _Session(client, plan, bar, failed, interruption).run(left)
             patience = PATIENCE
             if left:
                 bar.write(f"the scheduler is lost; {len(left)} points wait for it to come back")
     return failed
 
 
+class _Interruption:
+    """Ctrl-C, or a polite kill, as a question: it must not strike in the middle of Dask's work.
+
+    The second one strikes.
+    """
+
+    def __enter__(self) -> "_Interruption":
+        self.asked = False
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self.before = {number: signal.signal(number, self._hear) for number in signals}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def heed(self) -> None:
+        """Raise `KeyboardInterrupt` where one was asked for."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def _connection(scheduler: str | None, workers: int | None, patience: float) -> Iterator[Client]:
+def _connection(
+    scheduler: str | None, workers: int | None, patience: float, interruption: _Interruption
+) -> Iterator[Client]:
     """Yield a client of the scheduler, or of workers that end with the client."""
     if scheduler is None:
         with local_cluster(workers) as cluster, Client(cluster) as client:
             yield client
         return
-    try:
-        client = Client(scheduler, timeout=patience, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise InvnbError(
-            f"no scheduler answers at {scheduler} ({error}): start one with `dask scheduler`, or "
-            "leave --scheduler out to use this machine"
-        ) from error
+    client = _reach(scheduler, patience, interruption)
     try:
         yield client
     finally:
@@ -171,11 +200,33 @@ def _connection(scheduler: str | None, workers: int | None, patience: float) -> 
             client.close(timeout=5)
 
 
+def _reach(scheduler: str, patience: float, interruption: _Interruption) -> Client:
+    deadline = time.monotonic() + patience
+    while True:
+        interruption.heed()
+        try:
+            return Client(scheduler, timeout=TRY, set_as_default=False)
+        except (OSError, ValueError) as error:
+            if time.monotonic() > deadline or isinstance(error, ValueError):
+                raise InvnbError(
+                    f"no scheduler answers at {scheduler} ({error}): start one with "
+                    "`dask scheduler`, or leave --scheduler out to use this machine"
+                ) from error
+
+
 class _Session:
     """Points on one connection to a scheduler, until all are through or it is lost."""
 
-    def __init__(self, client: Client, plan: Plan, bar: tqdm, failed: dict[str, str]):
+    def __init__(
+        self,
+        client: Client,
+        plan: Plan,
+        bar: tqdm,
+        failed: dict[str, str],
+        interruption: _Interruption,
+    ):
         self.client, self.plan, self.bar, self.failed = client, plan, bar, failed
+        self.interruption = interruption
         self.running: dict[str, str] = {}  # name of the point -> cells done
         self.looked = 0.0
         what = (plan.notebook, images_of(p.values for p in plan.points), data_path(plan.data))
@@ -219,6 +270,7 @@ class _Session:
         began = time.monotonic()
         told = False
         while not self.admission.admitted:
+            self.interruption.heed()
             self._look()
             if self.admission.admitted:
                 return
@@ -243,6 +295,7 @@ class _Session:
 
     def _tend(self) -> None:
         """Wait a moment, show what runs, and look at workers that came."""
+        self.interruption.heed()
         time.sleep(LOOK / 10)
         if time.monotonic() - self.looked < LOOK:
             return
@@ -271,11 +324,17 @@ class _Session:
         self.bar.update()
 
     def _stop(self, futures: list[Future]) -> None:
-        """Take back what has not begun, and stop what runs."""
-        with suppress(Exception):  # whatever is not reached any more is not ours any more
-            self.client.cancel(futures)
-            there = list(self.admission.admitted)
-            self.client.run(point.stop, self.plan.name, workers=there, on_error="ignore")
+        """Take back what has not begun, and stop what runs; whoever does not hear it is left."""
+
+        def tell() -> None:
+            with suppress(Exception):  # whatever is not reached any more is not ours any more
+                self.client.cancel(futures)
+                there = list(self.admission.admitted)
+                self.client.run(point.stop, self.plan.name, workers=there, on_error="ignore")
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        thread.join(STOPPING)
 
 
 def _reply(future: Future) -> Reply:
