@@ -80,6 +80,11 @@ class Plan:
         folder = runner.data_folder(self.data)
         return runner.is_current(self.chapter(of), self._content_hash(of.values), folder)
 
+    def is_by_this_code(self, of: Point) -> bool:
+        """Return whether the result that a point has was made by the code that is here now."""
+        made = results.read(self.chapter(of).with_suffix(".json"))["provenance"]["content_hash"]
+        return made == self._content_hash(of.values)
+
     def chapter(self, of: Point) -> Path:
         """Return where the executed notebook of a point is, once it is done."""
         return self.out / of.name / f"{self.notebook}.ipynb"
@@ -312,10 +317,12 @@ class _Session:
         """Store what a point wrote, and remember why it failed."""
         try:
             _store(reply, self.plan.chapter(of))
-            if reply.status == runner.COMPLETE and not self.plan.is_done(of):
+            if reply.status == runner.COMPLETE and not self.plan.is_by_this_code(of):
                 reply = replace(reply, status=runner.FAILED, message="it was run by other code")
         except OSError as error:
             reply = replace(reply, status=runner.FAILED, message=f"not stored: {error.strerror}")
+        except InvnbError as error:
+            reply = replace(reply, status=runner.FAILED, message=str(error))
         if reply.status == runner.COMPLETE:
             self.bar.write(f"{of.name}: done in {reply.seconds:.0f} s")
         else:
@@ -369,5 +376,7 @@ def _store(reply: Reply, chapter: Path) -> None:
             folder.rename(retired)
         draft.rename(folder)
     finally:
+        if retired.exists() and not folder.exists():  # the new one could not take its place
+            retired.rename(folder)
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)

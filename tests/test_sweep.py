@@ -301,3 +301,21 @@ def test_failed_run_leaves_a_complete_result_where_it_is(tmp_path):
     assert stored(chapter.parent) == "complete"
     assert stored(chapter.parent / "unfinished") == "failed"
     assert [f.name for f in tmp_path.iterdir()] == ["p"]
+
+
+def test_result_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    chapter = tmp_path / "p" / "tiny.ipynb"
+    chapter.parent.mkdir()
+    chapter.write_text("old")
+    rename = Path.rename
+
+    def fail_for_drafts(self, target):
+        if self.name.endswith(".tmp"):
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_drafts)
+    with pytest.raises(OSError, match="no"):
+        _store(Reply("complete", "", 1.0, {"tiny.ipynb": b"new"}), chapter)
+    assert chapter.read_text() == "old"
+    assert [f.name for f in tmp_path.iterdir()] == ["p"]
