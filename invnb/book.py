@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from invnb import pages, paths, vendor
+from invnb import figures, pages, paths, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
@@ -46,10 +46,10 @@ def build(
     run = choose_run(run, results)
     stage = out / "stage"
     shutil.rmtree(stage, ignore_errors=True)
-    _lay_out(stage, chapters(run, results), sweeps(results))
+    shown = _lay_out(stage, chapters(run, results), sweeps(results))
     shutil.copytree(vendor.install(paths.BOOK / "package.json", out / "vendor"), stage / "vendor")
     reference, this = read_run(results / REFERENCE), read_run(results / run)
-    pages.write(stage / "generated", run, reference, this)
+    pages.write(stage / "generated", run, reference, this, shown)
     _run_jupyter_book(stage, log=out / "book.log")
     return _replace(out / "html", by=stage / "_build" / "html") / "index.html"
 
@@ -110,23 +110,35 @@ def _started(run: Mapping[str, Mapping[str, Any]]) -> str:
     return max(piece["started"] for chapter in run.values() for piece in chapter["runs"].values())
 
 
-def _lay_out(stage: Path, notebooks: Mapping[str, Path], reports: Mapping[str, Path]) -> None:
-    """Fill `stage` with settings, prose, table of contents, executed chapters and reports."""
+def _lay_out(
+    stage: Path, notebooks: Mapping[str, Path], reports: Mapping[str, Path]
+) -> list[figures.Shown]:
+    """Fill `stage` with settings, prose, table of contents, executed chapters and reports.
+
+    Returns:
+        The figures and tables that the chapters have.
+
+    """
     shutil.copytree(
         paths.BOOK, stage / "book", ignore=shutil.ignore_patterns("claims", "package.json")
     )
     shutil.copy(paths.ROOT / "_config.yml", stage)
     (stage / "notebooks").mkdir()
-    for name, source in notebooks.items():
-        if not source.exists():
-            raise InvnbError(f"{source} is missing beside its result: run it again with --force.")
-        chapter = nbformat.read(source, as_version=4)
-        nbformat.write(_glued_once(chapter), stage / "notebooks" / f"{name}.ipynb")
+    shown = []
+    for name, executed in notebooks.items():
+        if not executed.exists():
+            raise InvnbError(f"{executed} is missing beside its result: run it again with --force.")
+        chapter = _glued_once(nbformat.read(executed, as_version=4))
+        source = paths.NOTEBOOKS / f"{name}.ipynb"
+        now = nbformat.read(source, as_version=4) if source.exists() else chapter
+        shown += figures.mark(name, chapter, now)
+        nbformat.write(chapter, stage / "notebooks" / f"{name}.ipynb")
     toc = stage / "book" / "_toc.yml"
     for name, folder in reports.items():
         shutil.copytree(folder, stage / "sweeps" / name)
     kept = contents(yaml.safe_load(toc.read_text(encoding="utf-8")), notebooks, list(reports))
     toc.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
+    return shown
 
 
 def _glued_once(chapter: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -4,13 +4,15 @@ Each is a table in MyST Markdown that a page of `book/` includes, so that prose 
 """
 
 import csv
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from invnb import paths, provenance
+from invnb import across_page, paths, provenance
+from invnb.figures import Shown
 from invnb.ledger import NOTHING, Run, ledger
 
 BADGES = {
@@ -26,7 +28,7 @@ EMBEDDED = "embedded"  # origin of data that stand in for the source's
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>$|#])")
 
 
-def write(folder: Path, name: str, reference: Run, this: Run) -> None:
+def write(folder: Path, name: str, reference: Run, this: Run, shown: Sequence[Shown] = ()) -> None:
     """Write the parts for the run `name` into `folder`.
 
     Args:
@@ -34,13 +36,19 @@ def write(folder: Path, name: str, reference: Run, this: Run) -> None:
         name: name of the run that the book shows.
         reference: chapters of the reference run, empty where there is none.
         this: chapters of the run `name`.
+        shown: figures and tables that the book's chapters have.
 
     """
     folder.mkdir(parents=True)
     rows = ledger(reference, this)
+    for row in rows:
+        of = [s.figure for s in shown if row["id"] in s.figure.claims]
+        row["shown_in"] = "; ".join(f"notebooks/{f.notebook}.html#{f.id}" for f in of)
     beside = {} if name == REFERENCE else this  # a column would only repeat the reference run's
     parts = {
         "run.md": _which_run(name, this),
+        "bars.md": _bars(rows),
+        "front.md": _front(folder, shown),
         "verdicts.md": _verdicts(rows, beside),
         "ledger.md": _ledger(rows, beside),
         "status.md": _status(name, reference, this),
@@ -52,6 +60,7 @@ def write(folder: Path, name: str, reference: Run, this: Run) -> None:
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
         table.writerows(rows)
+    across_page.write(folder, reference, this)
 
 
 def escape(text: object) -> str:
@@ -85,6 +94,40 @@ def _by_source(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str,
     for row in rows:
         sources.setdefault(row["source"], []).append(row)
     return sources
+
+
+def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a bar for each source, divided by the verdicts of the book's run, as HTML."""
+    legend = " ".join(badge(v) for v in BADGES)
+    lines = [legend, "", "```{raw} html", '<div class="verdict-bars">']
+    for source, claims in _by_source(rows).items():
+        counts = {v: sum(c["verdict"] == v for c in claims) for v in BADGES}
+        words = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
+        lines.append(f"<p>{html.escape(source)}</p>")
+        lines.append(f'<div role="img" aria-label="{words}">')
+        lines += [
+            f'<span class="sd-bg-{BADGES[v]} sd-bg-text-{BADGES[v]}" style="flex-grow: {n}" '
+            f'title="{n} {v}">{n}</span>'
+            for v, n in counts.items()
+            if n
+        ]
+        lines.append("</div>")
+    return "\n".join([*lines, "</div>", "```"])
+
+
+def _front(folder: Path, shown: Iterable[Shown]) -> str:
+    """Return cards with the figures that notebooks send to the front page."""
+    lines = ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
+    for one in shown:
+        figure = one.figure
+        if not (figure.front and one.suffix):
+            continue
+        (folder / f"{figure.id}.{one.suffix}").write_bytes(one.content)
+        lines += [f":::{{grid-item-card}} {figure.title}", ":link-type: url"]
+        lines += [f":link: ../notebooks/{figure.notebook}.html#{figure.id}"]
+        lines += [f":img-bottom: ../generated/{figure.id}.{one.suffix}", f":img-alt: {figure.alt}"]
+        lines += ["", figure.front, ":::", ""]
+    return "\n".join([*lines, "::::"])
 
 
 def _verdicts(rows: Sequence[Mapping[str, Any]], this: Run) -> str:
@@ -134,8 +177,15 @@ def _claim(claim: Mapping[str, Any]) -> str:
             f"[**{claim['id']}**]{{#{claim['id']}}} {claim['statement']}",
             " ".join([f"Source: {escape(claim['place'])}.", *notes]),
             "\\\n".join(f"``{c}``" for c in claim["criterion"].split("; ")),
+            *_links(claim["shown_in"]),
         ]
     )
+
+
+def _links(shown_in: str) -> list[str]:
+    """Return a paragraph with links to the figures and tables that show a claim, if any do."""
+    ids = [address.partition("#")[2] for address in filter(None, shown_in.split("; "))]
+    return ["Shown in " + ", ".join(f"[{i}](#{i})" for i in ids) + "."] if ids else []
 
 
 def _outcome(claim: Mapping[str, Any], run: str) -> str:

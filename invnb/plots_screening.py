@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -212,3 +213,38 @@ def pictures_frame(
     figure.savefig(buffer, format="png", dpi=80, bbox_inches=figure.bbox_inches)
     plt.close(figure)
     return buffer.getvalue()
+
+
+def architecture() -> Figure:
+    """Draw the Invariant Transformer Net: what feeds what, and what is trained."""
+    figure, ax = plt.subplots(figsize=(9, 2.6))
+    ax.set(xlim=(0, 9), ylim=(0, 2.6))
+    ax.axis("off")
+    ax.grid(visible=False)
+    frozen, learned, plain = "#cfe3f2", "#f6d8b5", "#ffffff"
+    boxes = {  # centre, words, fill
+        "image": (0.55, 0.55, "image I", plain),
+        "colour": (2.4, 0.55, "colour\nA (3 × 4)", plain),
+        "space": (4.4, 0.55, "spatial transformer\nA (2 × 3)", plain),
+        "cnn": (6.5, 0.55, "classifier\n(frozen)", frozen),
+        "softmax": (8.3, 0.55, "softmax", plain),
+        "fc1": (2.4, 1.55, "FC$_1$ (learned)", learned),
+        "fc2": (4.4, 1.55, "FC$_2$ (learned)", learned),
+        "k1": (2.4, 2.35, "$k_1$ in [0, 1]²", plain),
+        "k2": (4.4, 2.35, "$k_2$ in [0, 1]²", plain),
+    }
+    drawn = {}
+    for name, (x, y, words, fill) in boxes.items():
+        style = {"boxstyle": "round,pad=0.35", "fc": fill, "ec": "black", "lw": 0.9}
+        drawn[name] = ax.text(x, y, words, ha="center", va="center", fontsize=9, bbox=style)
+    arrow = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0, "shrinkB": 0}
+    chain = ("image", "colour", "space", "cnn", "softmax")
+    down = (("k1", "fc1"), ("fc1", "colour"), ("k2", "fc2"), ("fc2", "space"))
+    for start, end in (*pairwise(chain), *down):
+        across = start in chain
+        sides = ((1, 0.5), (0, 0.5)) if across else ((0.5, 0), (0.5, 1))
+        ax.annotate(
+            "", sides[1], sides[0], xycoords=drawn[end].get_bbox_patch(),
+            textcoords=drawn[start].get_bbox_patch(), arrowprops=arrow,
+        )  # fmt: skip
+    return figure

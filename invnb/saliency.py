@@ -3,7 +3,7 @@
 Equation 3 and "Saliency map function" in section 4.1 of Moskalev et al.; integrated gradients are
 those of Sundararajan et al. (2017), equation 1.
 
-Axes: B images, H x W pixels, M quadrature steps, G group elements, K classes.
+Axes: B images, H x W pixels (or C x H x W), M quadrature steps, G group elements, K classes.
 """
 
 import numpy as np
@@ -36,8 +36,8 @@ def integrated_gradients(
     straight too: the same integral, several times faster. Memory does not depend on `steps`.
 
     Args:
-        network: maps `[B, H, W]` to logits `[B, K]`.
-        images: `[B, H, W]`.
+        network: maps the images to logits `[B, K]`.
+        images: `[B, H, W]` or `[B, C, H, W]`.
         targets: `[B]`, the class whose logit is attributed.
         baseline: value of every pixel of x0; 0 is the mean of normalised data.
         steps: M, at least 1.
@@ -45,7 +45,7 @@ def integrated_gradients(
         absolute: integrate the absolute gradient instead (another reading of the paper).
 
     Returns:
-        Attributions `[B, H, W]`, in logits, and the completeness gap `[B]`: the absolute
+        Attributions of the images' shape, in logits, and the completeness gap `[B]`: the absolute
         difference of their sum and f(x) - f(x0), meaningless with `absolute`.
 
     """
@@ -70,7 +70,7 @@ def integrated_gradients(
     attributions = (images.detach() - baseline) * gradient
     with torch.no_grad():
         rise = (network(images) - network(start)).gather(1, targets.unsqueeze(1)).squeeze(1)
-    return attributions, (attributions.sum((1, 2)) - rise).abs()
+    return attributions, (attributions.flatten(1).sum(1) - rise).abs()
 
 
 def saliency_map(attributions: Tensor, *, threshold: float = THRESHOLD) -> Tensor:
@@ -104,9 +104,11 @@ def realigned_maps(
 ) -> Tensor:
     """Return g^-1 m(gx): the saliency maps over the orbit in the pose of x, `[B, G, H, W]`.
 
+    What the channels of a pixel contribute is added up before the map is made.
+
     Args:
-        network: maps `[B, H, W]` to logits `[B, K]`.
-        images: `[B, H, W]`.
+        network: maps the images to logits `[B, K]`.
+        images: `[B, H, W]` or `[B, C, H, W]`.
         targets: `[B]`, the class whose logit is attributed.
         group: whose orbit to take.
         baseline, absolute: see `integrated_gradients`.
@@ -118,6 +120,8 @@ def realigned_maps(
         attributions, _ = integrated_gradients(
             network, group.act(images, k), targets, baseline=baseline, absolute=absolute
         )
+        if attributions.ndim == 4:
+            attributions = attributions.sum(1)
         maps.append(group.act(saliency_map(attributions, threshold=threshold), -k))
     return torch.stack(maps, 1)
 

@@ -4,7 +4,7 @@ The largest singular value of the Jacobian is the sensitivity of section 4.4 of 
 (figure 5). It looks at infinitesimal changes in every direction; the relative changes below look at
 the change that a group element makes, and compare it with others of the same length.
 
-Axes: B images, H x W pixels, K classes.
+Axes: B images, H x W pixels (or C x H x W), K classes.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ def largest_singular_value(network: Network, images: Tensor, chunk: int = 500) -
     the input, whose pixels have unit standard deviation.
 
     Args:
-        network: treats every image apart; maps `[B, H, W]` to logits `[B, K]`.
-        images: `[B, H, W]`.
+        network: treats every image apart; maps the images to logits `[B, K]`.
+        images: `[B, H, W]` or `[B, C, H, W]`.
         chunk: images at a time.
 
     """
@@ -36,7 +36,7 @@ def largest_singular_value(network: Network, images: Tensor, chunk: int = 500) -
 def _largest(network: Network, images: Tensor) -> Tensor:
     with torch.no_grad():
         classes = network(images[:1]).shape[-1]
-    copies = images.repeat(classes, 1, 1).requires_grad_()  # (K * B, H, W), class by class
+    copies = torch.cat([images] * classes).requires_grad_()  # (K * B, ...), class by class
     logits = network(copies).unflatten(0, (classes, -1))  # (K, B, K)
     (rows,) = torch.autograd.grad(logits.diagonal(dim1=0, dim2=2).sum(), copies)
     jacobian = rows.flatten(1).unflatten(0, (classes, -1)).transpose(0, 1)  # (B, K, D)

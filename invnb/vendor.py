@@ -20,12 +20,15 @@ WANTED = {
 LEFT_OUT = ".map"  # source maps: three times the size of the scripts, for their developers
 
 
-def install(package_json: Path, folder: Path) -> Path:
+def install(
+    package_json: Path, folder: Path, wanted: Mapping[str, tuple[str, tuple[str, ...]]] = WANTED
+) -> Path:
     """Return the folder with the scripts that `package_json` pins, installing them if need be.
 
     Args:
         package_json: exact versions under "dependencies".
         folder: where installed scripts are kept; each version of `package_json` has its own.
+        wanted: what to keep of each package, as in `WANTED`.
 
     Raises:
         InvnbError: npm is missing, or the packages cannot be fetched.
@@ -38,7 +41,7 @@ def install(package_json: Path, folder: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             new = Path(temporary) / "new"
             for name, archive in _pack(json.loads(text)["dependencies"], Path(temporary)).items():
-                _unpack(archive, *WANTED[name], new)
+                _unpack(archive, *wanted[name], new)
             os.replace(new, ready)
     return ready
 

@@ -1,0 +1,166 @@
+"""The page that sets the chapters side by side: a table, a figure, and sentences from both.
+
+Everything is read from results: `across.*`, as `invnb.across` records it, and chapter 1's scores.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from scipy.stats import spearmanr
+
+from invnb import across, plots, plots_across
+from invnb.ledger import Run
+from invnb.tables import markdown_table, with_interval
+
+NOTHING = "No chapter of this run has measured them."
+RIGHT, ALIKE = 0.9, 0.7  # from which share of consistent answers, below which SI: see `_reasons`
+ON_THE_CIRCLE = ("Ptest", "Pout", "Pinv")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a chapter has looked at.
+
+    Attributes:
+        chapter: name of the notebook.
+        name: as that chapter calls it.
+        measured: the chapter's measurements.
+
+    """
+
+    chapter: str
+    name: str
+    measured: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The name for readers."""
+        return self.name.replace("_", " ")
+
+    def value(self, measure: str) -> float:
+        """Return the mean of a measure over seeds."""
+        return self.measured[f"across.{self.name}.{measure}"]["mean"]
+
+
+def write(folder: Path, reference: Run, this: Run) -> None:
+    """Write `across.md` and the figure that it shows, where there is something, into `folder`.
+
+    Args:
+        folder: that other generated parts are in.
+        reference: chapters of the reference run.
+        this: chapters of the run that the book shows; they come first.
+
+    """
+    shown = {name: chapter for name, chapter in {**reference, **this}.items() if _done(chapter)}
+    found = networks(shown)
+    parts = [NOTHING]
+    if found:
+        plots.use_style()
+        figure = plots_across.across_networks(found)
+        figure.savefig(folder / "across.svg")
+        plt.close(figure)
+        parts = [*_table(found), *_figure(), *_sentences(found)]
+    (folder / "across.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    (folder / "circle.md").write_text("\n".join(_on_the_circle(shown)) + "\n", encoding="utf-8")
+
+
+def networks(shown: Run) -> list[Network]:
+    """Return the networks that the chapters have looked at, in the chapters' order."""
+    found = {name: chapter["measurements"] for name, chapter in sorted(shown.items())}
+    return [
+        Network(c, n, measured) for c, measured in found.items() for n in across.networks(measured)
+    ]
+
+
+def _done(chapter: Mapping[str, Any]) -> bool:
+    return chapter["status"] == "complete"
+
+
+def _table(found: Sequence[Network]) -> Iterator[str]:
+    rows = []
+    for network in found:
+        chapter = _link(network.chapter)
+        (row,) = (r for r in across.rows(network.measured) if r["network"] == network.title)
+        rows.append({"chapter": chapter} | row)
+    yield from (markdown_table(rows).data, "")
+
+
+def _link(chapter: str) -> str:
+    return f"[{chapter.replace('-', ' ')}](../notebooks/{chapter}.ipynb)"
+
+
+def _figure() -> Iterator[str]:
+    yield from (
+        ":::{figure} ../generated/across.svg",
+        ":name: across-figure",
+        ":alt: Left, agreement of saliency maps against the share of images with one prediction in "
+        "all four poses, a dot for each network. Right, accuracy under each transformation for "
+        "each network, as a coloured table.",
+        "",
+        "Left: the same answer against the same reasons. Right: accuracy under each "
+        "transformation, averaged over its magnitudes; digits have no colour to lose.",
+        ":::",
+        "",
+    )
+
+
+def _sentences(found: Sequence[Network]) -> Iterator[str]:
+    """Yield what can be read off the numbers, whatever they are."""
+    steady = max(found, key=lambda n: n.value("same_prediction"))
+    fickle = min(found, key=lambda n: n.value("same_prediction"))
+    yield (
+        f"- **Answers.** Of {len(found)} networks, {steady.title} most often gives one prediction "
+        f"to all four poses of an image ({steady.value('same_prediction'):.0%} of the images), "
+        f"{fickle.title} least often ({fickle.value('same_prediction'):.0%})."
+    )
+    yield _reasons(found)
+    if len(found) > 2:
+        pairs = [(n.value("same_prediction"), n.value("SI")) for n in found]
+        rank = spearmanr(*zip(*pairs, strict=True)).statistic
+        yield (
+            f"- **Do they go together?** Over the {len(found)} networks the rank correlation of "
+            f"answers and reasons (first and second coordinate of the dots) is {rank:.2f}."
+        )
+    costs: dict[str, list[float]] = {}
+    for network in found:
+        for transformation, kept in across.kept(network.measured, network.name).items():
+            costs.setdefault(transformation.replace("_", " "), []).append(
+                kept / max(network.value("accuracy"), 1e-9)
+            )
+    means = {t: sum(v) / len(v) for t, v in costs.items()}
+    worst, least = min(means, key=means.get), max(means, key=means.get)
+    yield (
+        f"- **What costs most.** Averaged over networks, {worst} over its range leaves "
+        f"{means[worst]:.0%} of the accuracy, the least of all transformations, and {least} "
+        f"{means[least]:.0%}, the most."
+    )
+
+
+def _reasons(found: Sequence[Network]) -> str:
+    """Name the networks whose answers are invariant but whose saliency maps are not."""
+    steady = [n for n in found if n.value("same_prediction") >= RIGHT]
+    apart = [f"{n.title} ({n.value('SI'):.2f})" for n in steady if n.value("SI") < ALIKE]
+    beginning = f"- **Reasons.** {len(steady)} of them do so for at least {RIGHT:.0%} of the images"
+    if not steady:
+        return "- **Reasons.** None of them does so for 90 % of the images."
+    if not apart:
+        return f"{beginning}, and in all of these saliency maps agree at {ALIKE:g} or more."
+    return f"{beginning}; of these, saliency maps agree below {ALIKE:g} in {', '.join(apart)}."
+
+
+def _on_the_circle(shown: Run) -> Iterator[str]:
+    """Yield a table of chapter 1's scores: of its own networks, and of chapter 3's perceptrons."""
+    rows = []
+    for chapter, prefix in (("rotation-generalization", ""), ("genuine-invariance", "across.")):
+        measured = shown.get(chapter, {}).get("measurements", {})
+        names = [n.removesuffix(".Pinv") for n in measured if n.endswith(".Pinv")]
+        for name in names:
+            if name.startswith(prefix) and not name.startswith("proper."):
+                row = {"chapter": _link(chapter)}
+                row["network"] = name.removeprefix(prefix).removesuffix("_turned").replace("_", " ")
+                row |= {s: with_interval(measured.get(f"{name}.{s}")) for s in ON_THE_CIRCLE}
+                rows.append(row)
+    yield markdown_table(rows).data if rows else NOTHING
