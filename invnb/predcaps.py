@@ -296,5 +296,9 @@ class PredCaps(nn.Module):
 
 
 def _lengths(vectors: Tensor) -> Tensor:
-    """Return the lengths of `[B, G, A, H, H]` along A; many times as fast as PyTorch's norm."""
-    return vectors.square().sum(2).sqrt()
+    """Return the lengths of `[B, G, A, H, H]` along A; many times as fast as PyTorch's norm.
+
+    The gradient at length 0 is 0, so that it is finite for blank places, too.
+    """
+    squared = vectors.square().sum(2)
+    return torch.where(squared > 0, squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt(), 0)

@@ -5,19 +5,23 @@ import http.server
 import re
 import shutil
 import threading
+from itertools import pairwise
+from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import fake_run
 import pytest
 from playwright.sync_api import sync_playwright
 
-from invnb import book, claims, paths
+from invnb import book, claims, paths, vendor
 from invnb.pages import BADGES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 # sphinx-thebe, a part of Jupyter Book, writes its settings twice; no page uses them.
 KNOWN = "Identifier 'THEBE_JS_URL' has already been declared"
+AXE = {"axe-core": ("axe", ("axe.min.js",))}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]  # of the Web Content Accessibility Guidelines
 FAULTY_FORMULA = "[data-mjx-error]"  # how MathJax marks what it could not read
 DESKTOP, PHONE = 1280, 390  # widths in pixels
 
@@ -128,6 +132,46 @@ def test_every_page_is_whole_and_does_not_scroll_sideways(open_page, pages, addr
     assert page.faults == []
     assert wide == []
     assert garbled == []
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """Path of axe-core's script."""
+    kept = paths.ROOT / "_build" / "vendor"
+    return vendor.install(Path(__file__).with_name("package.json"), kept, AXE) / "axe/axe.min.js"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(open_page, pages, address, axe, scheme):
+    page = open_page(pages[0], DESKTOP, scheme)
+    for path in pages:
+        page.goto(urljoin(address, path), wait_until="networkidle")
+        page.add_script_tag(path=axe)
+        look = "rules => axe.run({runOnly: rules}).then(found => found.violations)"
+        found = page.evaluate(look, RULES)
+        assert [
+            (path, v["id"], v["nodes"][0]["html"], v["nodes"][0]["failureSummary"]) for v in found
+        ] == []
+    page.evaluate("document.body.append(Object.assign(new Image(), {src: 'data:image/gif;,'}))")
+    assert "image-alt" in [v["id"] for v in page.evaluate(look, RULES)], "a fault is found"
+
+
+def test_site_is_light(site, chapters):
+    megabyte = 1e6
+    assert sum(f.stat().st_size for f in site.rglob("*") if f.is_file()) < 40 * megabyte
+    assert all((site / path).stat().st_size < 5 * megabyte for path in chapters)
+
+
+def test_headings_come_in_order(open_page, pages, address):
+    page = open_page(pages[0])
+    for path in pages:
+        page.goto(urljoin(address, path), wait_until="domcontentloaded")
+        tags = page.eval_on_selector_all(
+            "article :is(h1, h2, h3, h4)", "all => all.map(h => h.tagName)"
+        )
+        levels = [int(tag[1]) for tag in tags]
+        assert levels[:1] == ([] if path == "search.html" else [1]), path
+        assert all(b <= a + 1 for a, b in pairwise(levels)), path
 
 
 def test_a_fault_is_seen(open_page, address):

@@ -290,3 +290,13 @@ def test_advantages_stay_as_they_are_outside_of_training():
     assert not all(
         torch.equal(a, layer.share) for a, layer in zip(before, network.layers, strict=True)
     )
+
+
+@pytest.mark.parametrize("feedback", FEEDBACK)
+def test_gradients_are_finite_where_the_image_is_blank(feedback):
+    network = PredCaps(Rules(feedback=feedback)).eval()
+    images = torch.zeros(2, 28, 28)
+    images[1, 10:18, 12:16] = 1
+    images.requires_grad_()
+    (gradient,) = torch.autograd.grad(network(images).square().sum(), images)
+    assert gradient.isfinite().all()
