@@ -7,39 +7,20 @@ transformations of Bunne et al. A network is taken as a classifier of images wit
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from invnb import metrics
+from invnb.across_table import UNITS
 from invnb.groups import R4
 from invnb.image_transformations import ELEVEN, TRANSFORMATIONS
 from invnb.recording import record
 from invnb.saliency import realigned_maps, saliency_similarity
 from invnb.sensitivity import largest_singular_value
-from invnb.tables import with_interval
 
 Classifier = Callable[[Tensor], Tensor]  # [B, C, H, W], 0..255 -> logits [B, K]
 
-UNITS = {
-    "accuracy": "fraction",
-    "same_prediction": "fraction",
-    "LI": "squared logits",
-    "relative_LI": "1",
-    "DI": "nats",
-    "SI": "cosine",
-    "sigma_max": "logits",
-}
-TITLES = {  # of columns
-    "accuracy": "accuracy",
-    "same_prediction": "one prediction",
-    "LI": "LI",
-    "relative_LI": "LI, relative",
-    "DI": "DI",
-    "SI": "SI",
-    "sigma_max": "σmax",
-}
 COLOURED = ("grayscale",)  # transformations that leave gray images as they are
 CHUNK = 50
 
@@ -49,9 +30,9 @@ class Look:
     """What was measured of one network.
 
     Attributes:
-        measures: by the names in `UNITS`. LI, DI and SI are means over images and the three turns;
-            `relative_LI` is LI in units of the squared distance between the logits of two images;
-            `sigma_max` is in logits per standard deviation of a pixel.
+        measures: by the names in `invnb.across_table.UNITS`. LI, DI and SI are means over images
+            and the three turns; `relative_LI` is LI in units of the squared distance between the
+            logits of two images; `sigma_max` is in logits per standard deviation of a pixel.
         curves: accuracy at each magnitude, `[M]`, by transformation.
 
     """
@@ -127,38 +108,3 @@ def store(name: str, looks: Sequence[Look], seeds: Sequence[int]) -> None:
         axis = {"name": f"{transformation} ({one.unit})", "values": one.magnitudes}
         values = [seen.curves[transformation] for seen in looks]
         record(f"across.{name}.{transformation}", values, unit="fraction", seeds=seeds, axis=axis)
-
-
-def rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return one row of a table for each network that has been looked at.
-
-    Args:
-        measured: measurements by name, of a run or of this process so far.
-
-    """
-    table = []
-    for name in networks(measured):
-        about = {u: measured[f"across.{name}.{u}"] for u in UNITS}
-        row = {"network": name.replace("_", " ")}
-        row |= {title: with_interval(about[u]) for u, title in TITLES.items()}
-        row["transformed"] = f"{transformed(measured, name):.2f}"
-        table.append(row)
-    return table
-
-
-def networks(measured: Mapping[str, Any]) -> list[str]:
-    """Return the names of the networks that were looked at, as `store` was told them."""
-    own = [n.split(".") for n in measured if n.startswith("across.")]
-    return [name for _, name, measure in own if measure == "sigma_max"]
-
-
-def kept(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
-    """Return the mean accuracy over a transformation's magnitudes, by transformation."""
-    found = {t: measured.get(f"across.{name}.{t}") for t in ELEVEN}
-    return {t: sum(one["mean"]) / len(one["mean"]) for t, one in found.items() if one}
-
-
-def transformed(measured: Mapping[str, Mapping[str, Any]], name: str) -> float:
-    """Return the mean accuracy over transformations and their magnitudes."""
-    values = kept(measured, name).values()
-    return sum(values) / len(values)

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from scipy.stats import spearmanr
 
-from invnb import across, plots, plots_across
+from invnb import across_table, plots_across
 from invnb.ledger import Run
 from invnb.tables import markdown_table, with_interval
 
@@ -58,7 +58,6 @@ def write(folder: Path, reference: Run, this: Run) -> None:
     found = networks(shown)
     parts = [NOTHING]
     if found:
-        plots.use_style()
         figure = plots_across.across_networks(found)
         figure.savefig(folder / "across.svg")
         plt.close(figure)
@@ -71,7 +70,9 @@ def networks(shown: Run) -> list[Network]:
     """Return the networks that the chapters have looked at, in the chapters' order."""
     found = {name: chapter["measurements"] for name, chapter in sorted(shown.items())}
     return [
-        Network(c, n, measured) for c, measured in found.items() for n in across.networks(measured)
+        Network(c, n, measured)
+        for c, measured in found.items()
+        for n in across_table.networks(measured)
     ]
 
 
@@ -83,7 +84,7 @@ def _table(found: Sequence[Network]) -> Iterator[str]:
     rows = []
     for network in found:
         chapter = _link(network.chapter)
-        (row,) = (r for r in across.rows(network.measured) if r["network"] == network.title)
+        (row,) = (r for r in across_table.rows(network.measured) if r["network"] == network.title)
         rows.append({"chapter": chapter} | row)
     yield from (markdown_table(rows).data, "")
 
@@ -126,7 +127,7 @@ def _sentences(found: Sequence[Network]) -> Iterator[str]:
         )
     costs: dict[str, list[float]] = {}
     for network in found:
-        for transformation, kept in across.kept(network.measured, network.name).items():
+        for transformation, kept in across_table.kept(network.measured, network.name).items():
             costs.setdefault(transformation.replace("_", " "), []).append(
                 kept / max(network.value("accuracy"), 1e-9)
             )

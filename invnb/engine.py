@@ -4,6 +4,8 @@ import html
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -17,6 +19,8 @@ from traitlets import default
 NAME = "invnb"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PEAK_MEMORY = "peak_memory"  # in the notebook's papermill metadata
+PEAK = re.compile(r"VmHWM:\s*(\d+) kB")
 COUNT = re.compile(r"\d+/\d+\s\[")  # how tqdm begins the text to the right of a bar
 
 
@@ -40,6 +44,13 @@ class Client(PapermillNotebookClient):
         # ipykernel warns at each start that it listens on this machine's loopback, and prints a
         # traceback of its own when it is stopped while it computes
         return ["--IPKernelApp.log_level=CRITICAL"]
+
+    def papermill_execute_cells(self) -> None:
+        """Execute all cells, and note the kernel's peak memory, in bytes, where Linux tells it."""
+        try:
+            super().papermill_execute_cells()
+        finally:
+            self.nb.metadata.papermill[PEAK_MEMORY] = _peak_memory(self.km.provisioner.pid)
 
     def handle_comm_msg(self, outs: list[Any], msg: dict[str, Any], cell_index: int) -> None:
         """Store a widget's state as nbclient does, and show it where it is a bar's text."""
@@ -73,6 +84,14 @@ class Engine(NBClientEngine):
         """
         client = Client(nb_man, kernel_name=kernel_name, timeout=None, log=logger)
         return client.execute(env=dict(kernel_env), cwd=kernel_cwd)
+
+
+def _peak_memory(pid: int) -> int | None:
+    """Return the most memory that a process has held, in bytes; None where it cannot be had."""
+    with suppress(OSError):
+        found = PEAK.search(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+        return found and 1024 * int(found[1])
+    return None
 
 
 def without_progress_bars(notebook: NotebookNode) -> NotebookNode:

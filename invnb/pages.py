@@ -117,11 +117,12 @@ def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _front(folder: Path, shown: Iterable[Shown]) -> str:
     """Return cards with the figures that notebooks send to the front page."""
+    chosen = [one for one in shown if one.figure.front and one.suffix]
+    if not chosen:
+        return ""
     lines = ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
-    for one in shown:
+    for one in chosen:
         figure = one.figure
-        if not (figure.front and one.suffix):
-            continue
         (folder / f"{figure.id}.{one.suffix}").write_bytes(one.content)
         lines += [f":::{{grid-item-card}} {figure.title}", ":link-type: url"]
         lines += [f":link: ../notebooks/{figure.notebook}.html#{figure.id}"]
@@ -233,9 +234,16 @@ def _origin(notebook: str, chapter: Mapping[str, Any]) -> list[str]:
     }
     lines = [":::{list-table}", ":stub-columns: 1", ""]
     lines += [line for fact in facts.items() for line in _row(fact)]
-    lines += [":::", "", "| started | minutes | data | device | commit |", "|---" * 5 + "|"]
+    lines += [
+        ":::",
+        "",
+        "| started | minutes | peak memory | data | device | commit |",
+        "|---" * 6 + "|",
+    ]
     for piece in pieces:
         cells = [piece["started"][:16].replace("T", " "), f"{piece['seconds'] / 60:.1f}"]
+        memory = piece.get("memory")
+        cells.append(f"{memory / 1e9:.1f} GB" if memory else NOTHING)
         cells += [_data(piece["data"] or {}), piece["device"], piece["commit"] or "unknown"]
         lines.append("| " + " | ".join(map(escape, cells)) + " |")
     return [*lines, ""]

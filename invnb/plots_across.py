@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from invnb import across
+from invnb import across_table
 
 if TYPE_CHECKING:
     from invnb.across_page import Network
@@ -23,6 +23,7 @@ def across_networks(found: Sequence["Network"]) -> Figure:
         found: at least one.
 
     """
+    sns.set_theme(context="notebook", style="whitegrid", font_scale=0.9)
     height = max(3.4, 0.32 * len(found) + 1.6)
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(11, height), width_ratios=(1, 1.5), layout="constrained"
@@ -38,8 +39,7 @@ def across_networks(found: Sequence["Network"]) -> Figure:
     left.set_xlabel("one prediction in all four poses (share of images)")
     left.set_ylabel("SI: agreement of saliency maps")
     left.legend(fontsize=7, frameon=True, loc="best")
-    table = pd.DataFrame({n.title: across.kept(n.measured, n.name) for n in found}).T
-    table = table[[t for t in across.ELEVEN if t in table.columns]]
+    table = pd.DataFrame({n.title: across_table.kept(n.measured, n.name) for n in found}).T
     table.columns = [t.replace("_", " ") for t in table.columns]
     sns.heatmap(
         table, vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", annot_kws={"size": 7},

@@ -3,7 +3,7 @@
     {"notebook": "genuine-invariance", "run": "quick", "profile": "quick",
      "status": "complete", "error": None,
      "provenance": {"device": ..., "content_hash": ..., "parameters": {...}},
-     "runs": {"r1": {"commit", "started", "seconds", "device", "packages", "data": {"name", ...}}},
+     "runs": {"r1": {"commit", "started", "seconds", "memory", "device", "packages", "data"}},
      "measurements": {name: see `invnb.measurements`}, "claims": {id: see `invnb.claims.judge`}}
 
 A failed run has status "failed", error {"cell", "message"}, and what it had measured by then.
@@ -66,6 +66,7 @@ def build(
     started: str,
     seconds: float,
     packages: Mapping[str, str],
+    memory: int | None = None,
     error: Mapping[str, Any] | None = None,
     claims: Iterable[Claim] | None = None,
 ) -> Result:
@@ -83,6 +84,7 @@ def build(
         started: date and time, ISO 8601.
         seconds: wall-clock time.
         packages: versions by name.
+        memory: the most that the kernel held, bytes; None where it is not known.
         error: `{"cell": which, "message": why}` of a run that failed.
         claims: to judge; those of the notebook's source if not given.
 
@@ -92,6 +94,7 @@ def build(
         "commit": commit,
         "started": started,
         "seconds": seconds,
+        "memory": memory,
         "device": described["device"],
         "packages": dict(packages),
         "data": described["data"],

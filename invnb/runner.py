@@ -110,6 +110,7 @@ def run_notebook(
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         packages=provenance.packages(),
+        memory=notebook.metadata.papermill.get(engine.PEAK_MEMORY),
         error=error,
         claims=claims,
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from invnb import across, across_page, recording
+from invnb import across, across_page, across_table, recording
 from invnb.image_transformations import ELEVEN, TRANSFORMATIONS, brighten
 
 
@@ -110,14 +110,14 @@ def looked_at(name="Net_1", seeds=(0, 1)):
 def test_stored_measures_make_a_row_of_the_table():
     looks = looked_at()
     measured = recording.measurements()
-    assert across.networks(measured) == ["Net_1"]
-    (row,) = across.rows(measured)
+    assert across_table.networks(measured) == ["Net_1"]
+    (row,) = across_table.rows(measured)
     assert row["network"] == "Net 1"
-    assert set(across.TITLES.values()) < set(row)
+    assert set(across_table.TITLES.values()) < set(row)
     mean = sum(one.measures["LI"] for one in looks) / 2
     assert measured["across.Net_1.LI"]["mean"] == pytest.approx(mean)
     curve = [sum(values) / 2 for values in zip(*(one.curves["blur"] for one in looks), strict=True)]
-    assert across.kept(measured, "Net_1")["blur"] == pytest.approx(sum(curve) / len(curve))
+    assert across_table.kept(measured, "Net_1")["blur"] == pytest.approx(sum(curve) / len(curve))
 
 
 def chapter(**changed):

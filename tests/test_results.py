@@ -109,6 +109,7 @@ def test_build_names_everything_that_a_number_came_from():
             "commit": "0123456789ab",
             "started": "2026-11-21T09:00:00 one",
             "seconds": 1.5,
+            "memory": None,
             "device": "cpu",
             "packages": {"python": "3.11.7"},
             "data": DATA,

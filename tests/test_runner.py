@@ -90,6 +90,8 @@ def test_a_run_leaves_the_executed_notebook_and_its_measurements(out, capfd, mon
     assert result["provenance"]["parameters"] == expected
     assert result["measurements"]["T.score"]["values"] == [3.5, 4.5, 5.5]
     assert result["runs"]["r1"]["data"]["source"] == "embedded"
+    held = result["runs"]["r1"]["memory"]  # bytes
+    assert 2e7 < held < 4e9 if sys.platform == "linux" else held is None
 
     data = os.environ["INVNB_DATA"]
     in_kernel = [sys.executable, str(source.parent), "PASSIVE", data]

@@ -1,0 +1,63 @@
+"""What was measured across the chapters, read back as tables; needs no network and no torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from invnb.tables import with_interval
+
+UNITS = {
+    "accuracy": "fraction",
+    "same_prediction": "fraction",
+    "LI": "squared logits",
+    "relative_LI": "1",
+    "DI": "nats",
+    "SI": "cosine",
+    "sigma_max": "logits",
+}
+TITLES = {  # of columns
+    "accuracy": "accuracy",
+    "same_prediction": "one prediction",
+    "LI": "LI",
+    "relative_LI": "LI, relative",
+    "DI": "DI",
+    "SI": "SI",
+    "sigma_max": "σmax",
+}
+
+
+def rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return one row of a table for each network that has been looked at.
+
+    Args:
+        measured: measurements by name, of a run or of this process so far.
+
+    """
+    table = []
+    for name in networks(measured):
+        about = {u: measured[f"across.{name}.{u}"] for u in UNITS}
+        row = {"network": name.replace("_", " ")}
+        row |= {title: with_interval(about[u]) for u, title in TITLES.items()}
+        row["transformed"] = f"{transformed(measured, name):.2f}"
+        table.append(row)
+    return table
+
+
+def networks(measured: Mapping[str, Any]) -> list[str]:
+    """Return the names of the networks that were looked at, as `store` was told them."""
+    own = [n.split(".") for n in measured if n.startswith("across.")]
+    return [name for _, name, measure in own if measure == "sigma_max"]
+
+
+def kept(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
+    """Return the mean accuracy over a transformation's magnitudes, by transformation."""
+    start = f"across.{name}."
+    curves = {
+        n: one["mean"] for n, one in measured.items() if n.startswith(start) and "axis" in one
+    }
+    return {n.removeprefix(start): sum(mean) / len(mean) for n, mean in curves.items()}
+
+
+def transformed(measured: Mapping[str, Mapping[str, Any]], name: str) -> float:
+    """Return the mean accuracy over transformations and their magnitudes."""
+    values = kept(measured, name).values()
+    return sum(values) / len(values)
