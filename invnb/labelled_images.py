@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.client import HTTPException
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ class LabelledImages:
         classes: names of the classes.
         files: names of the N images.
         skipped: names of images that were left out because they cannot be read.
-        checksum: of what the images are, in hex.
+        checksum: of the images and where they are in the folder, in hex.
 
     """
 
@@ -237,11 +238,13 @@ def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages
         raise DataError(f"images {name!r}: {folder} has no folders of classes") from error
     if not found.samples:
         raise DataError(f"images {name!r}: the folders of classes in {folder} hold no images")
-    unreadable = {}
+    unreadable, digests = {}, {}
     for i, (path, _) in enumerate(tqdm(found.samples, f"reading {name}", leave=False)):
         try:
-            with Image.open(path) as picture:
+            content = Path(path).read_bytes()
+            with Image.open(BytesIO(content)) as picture:
                 picture.load()
+            digests[path] = sha256(content).hexdigest()
         except Exception as error:  # whatever a decoder raises at a damaged file
             unreadable[i] = f"{path} ({_why(error)})"
     if unreadable and not skip_unreadable:
@@ -252,7 +255,7 @@ def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages
     kept = [sample for i, sample in enumerate(found.samples) if i not in unreadable]
     if not kept:
         raise DataError(f"none of the {len(unreadable)} images of {name!r} can be read")
-    described = [(os.path.relpath(path, folder), os.path.getsize(path)) for path, _ in kept]
+    described = [(os.path.relpath(path, folder), digests[path]) for path, _ in kept]
     return LabelledImages(
         name,
         lambda i: Image.open(kept[i][0]),

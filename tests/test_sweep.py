@@ -13,6 +13,7 @@ from pathlib import Path
 
 import checkout
 import pytest
+from PIL import Image
 
 from invnb import paths, results
 from invnb.point import Reply
@@ -23,7 +24,7 @@ seeds: list[int] = [0]  # one network each [>= 0, distinct]
 rate: float = 0.5  # step size, 1; 7 is slow, 13 unlucky [> 0]
 nap: float = 0.0  # seconds [>= 0]
 print_size: int = 0  # characters that the notebook shows [>= 0]
-data: str = "digits"  # images [auto | digits | mnist]"""
+data: str = "digits"  # images"""
 
 # Each execution leaves a file with the kernel's parent, the process of the point.
 MEASURE = """\
@@ -143,8 +144,9 @@ def scheduler(place, port):
     return place.start("-m", "dask", "scheduler", "--port", port, *own)
 
 
-def worker(place, port, root=None):
+def worker(place, port, root=None, **env):
     options = ("--nthreads", "2", "--no-dashboard", "--host", "127.0.0.1")
+    place.env |= env
     return place.start("-m", "dask", "worker", f"tcp://127.0.0.1:{port}", *options, root=root)
 
 
@@ -199,7 +201,7 @@ def test_scheduler_that_comes_back_goes_on(place):
     assert {name: len(ids) for name, ids in place.marks().items()} == {"1.0-0": 1, "2.0-0": 2}
 
 
-def test_worker_with_other_code_or_data_is_refused_and_says_why(place, tmp_path):
+def test_worker_with_other_code_is_refused_and_says_why(place, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(place.root / "invnb", other / "invnb")
     shutil.copytree(place.root / "notebooks", other / "notebooks")
@@ -219,6 +221,27 @@ def test_worker_with_other_code_or_data_is_refused_and_says_why(place, tmp_path)
     assert code == 0, text
     assert "is refused: invnb.recording has other code" in text
     assert place.status() == {"rate=1.0": "complete", "rate=3.0": "complete"}
+
+
+def test_worker_with_other_data_is_refused_and_says_why(place, tmp_path):
+    for folder, shade in (("ours", 0), ("theirs", 255)):
+        for label in ("a", "b"):
+            (tmp_path / folder / "pictures" / label).mkdir(parents=True)
+            picture = Image.new("L", (8, 8), shade)
+            picture.save(tmp_path / folder / "pictures" / label / "1.bmp")
+    port = free_port()
+    options = ("--scheduler", f"tcp://127.0.0.1:{port}", "-p", "data", "pictures")
+    other = worker(place, port, INVNB_DATA=str(tmp_path / "theirs"))
+    place.env["INVNB_DATA"] = str(tmp_path / "ours")
+    with running(scheduler(place, port), other):
+        code, text = finish(place.sweep(*options))
+        assert code == 2, text
+        assert "data pictures have checksum" in text
+        assert place.marks() == {}
+        with running(worker(place, port)):
+            code, text = finish(place.sweep(*options))
+    assert code == 0, text
+    assert place.status() == {"all": "complete"}
 
 
 def test_data_folder_that_is_not_there_yet_is_no_fault(place):
