@@ -1,5 +1,7 @@
 """The models of the screening chapter: made by name, trained through the cache where need be."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from hashlib import sha256
@@ -28,6 +30,7 @@ TRAINED_HERE = {  # and the learning rate, which a network without batch norms w
 SMALL = "small"  # for shapes: trained in seconds
 # torchvision's names count as the source's, and so does what is trained here in their place
 ROLES = {"alexnet": "AlexNet", "resnet101": "ResNet", "ResNet20": "ResNet"}
+NO_IDENTIFIER = re.compile(r"\W+", re.ASCII)
 DATA = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10", "imagenet": "ImageNet"}
 ITN_CODE = ("invnb.itn", "invnb.itn_training", "invnb.image_training", "invnb.cifar_nets")
 
@@ -192,9 +195,21 @@ class Screened:
         return labelled_images.load(self.data, split, skip_unreadable=self.skip_unreadable)
 
 
-def role(model: ImageModel) -> str:
-    """Return what measurements and claims call a model."""
-    return ROLES.get(model.short_name, model.short_name)
+def roles(models: Iterable[ImageModel]) -> dict[str, str]:
+    """Return what measurements and claims call models, by the models' names.
+
+    `AlexNet` and `ResNet` are the networks of the source, or those trained here in their place; any
+    other has its short name. Where several would be called the same, the first of them is, and the
+    others have the name of their weights behind it.
+    """
+    found: dict[str, str] = {}
+    for model in models:
+        short = ROLES.get(model.short_name, model.short_name)
+        head, _, file = model.name.partition("@")
+        weights = Path(file).stem if file else head.rpartition(":")[2]
+        named = (short, *(NO_IDENTIFIER.sub("_", n) for n in (f"{short}_{weights}", model.name)))
+        found[model.name] = next(name for name in named if name not in found.values())
+    return found
 
 
 def accuracy(model: ImageModel, images: Tensor, labels: Tensor) -> float:

@@ -11,7 +11,7 @@ from invnb.errors import InvnbError
 from invnb.image_models import ImageModel, Preprocessing
 from invnb.image_training import ImageCourse
 from invnb.itn_training import ITNCourse
-from invnb.screening_experiment import AS_CIFAR, OnPixels, Screened, accuracy, role
+from invnb.screening_experiment import AS_CIFAR, OnPixels, Screened, accuracy, roles
 
 
 @pytest.fixture
@@ -113,13 +113,30 @@ def test_a_net_is_learned_once(screened, monkeypatch):
     assert first.state.keys() == again.state.keys()
 
 
-def test_roles_and_data_are_what_claims_call_them(screened):
+def called(*names):
     network = torch.nn.Identity()
-    for name, expected in (
+    return list(roles(ImageModel(n, network, Preprocessing(), None) for n in names).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
         ("alexnet", "AlexNet"), ("resnet101:IMAGENET1K_V1", "ResNet"), ("ResNet20", "ResNet"),
-        ("AlexNet", "AlexNet"), ("vgg11", "vgg11"),
-    ):  # fmt: skip
-        assert role(ImageModel(name, network, Preprocessing(), None)) == expected
+        ("AlexNet", "AlexNet"), ("vgg11", "vgg11"), ("pack.age:make_it@net.pt", "make_it"),
+    ],
+)  # fmt: skip
+def test_roles_are_what_claims_call_models(name, expected):
+    assert called(name) == [expected]
+
+
+def test_models_of_one_name_are_told_apart():
+    assert called("ResNet20", "ResNet@a/net-56.th", "ResNet@b/net-56.th", "ResNet@a/net-20.th") == [
+        "ResNet", "ResNet_net_56", "ResNet_b_net_56_th", "ResNet_net_20"
+    ]  # fmt: skip
+    assert called("alexnet", "alexnet:IMAGENET1K_V1") == ["AlexNet", "AlexNet_IMAGENET1K_V1"]
+
+
+def test_data_are_what_claims_call_them(screened):
     course = ImageCourse(epochs=1)
     assert Screened("cifar10-jpeg.tar.xz", course).data_name == "CIFAR-10"
     assert Screened("imagenet", course).data_name == "ImageNet"
