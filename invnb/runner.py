@@ -172,7 +172,7 @@ def _execute(source: Path, changed: Mapping[str, Any], data: Path, draft: Path) 
             progress_bar={"desc": source.stem},
             # Threads that spin while they wait slow down every other process on the machine.
             kernel_env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "INVNB_DATA": str(data)},
-            kernel_cwd=str(paths.NOTEBOOKS),
+            kernel_cwd=str(Path.cwd()),  # files are named from where the command was given
         )
     except KeyboardInterrupt:
         return INTERRUPTED, "interrupted"

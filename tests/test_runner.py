@@ -76,7 +76,8 @@ def test_a_run_leaves_the_executed_notebook_and_its_measurements(out, capfd, mon
     other.parent.mkdir(parents=True)
     other.write_text(json.dumps({"argv": ["false"], "display_name": "other"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    source = checkout.add_notebook("tiny", "import sys\n" + REPORT, checkout.MEASURE, BAR)
+    checkout.add_notebook("tiny", "import sys\n" + REPORT, checkout.MEASURE, BAR)
+    monkeypatch.chdir(tmp_path)  # where a relative path among the parameters begins
 
     outcome = run("tiny", {"seeds": [3, 4, 5]}, out=out)
 
@@ -94,7 +95,7 @@ def test_a_run_leaves_the_executed_notebook_and_its_measurements(out, capfd, mon
     assert 2e7 < held < 4e9 if sys.platform == "linux" else held is None
 
     data = os.environ["INVNB_DATA"]
-    in_kernel = [sys.executable, str(source.parent), "PASSIVE", data]
+    in_kernel = [sys.executable, str(tmp_path), "PASSIVE", data]
     assert json.loads(shown(outcome.chapter).splitlines()[0]) == in_kernel
     metadata = nbformat.read(outcome.chapter, as_version=4).metadata
     assert str(tmp_path) not in json.dumps(metadata)
