@@ -1,7 +1,7 @@
 """The perturbation chapter's encoders and heads, trained through the cache, and perturbed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -25,7 +25,7 @@ from invnb.encoding import (
 )
 from invnb.errors import InvnbError
 from invnb.judging import Jury, train_judge
-from invnb.perturbation import Decoder, Response, respond, spreads
+from invnb.perturbation import AT_ONCE, Decoder, Response, respond, spreads
 from invnb.perturbed_encoders import Kind, seeded
 from invnb.provenance import code_hash
 from invnb.training import Trained
@@ -103,6 +103,7 @@ class Experiment:
     local: Course
     through: Course
     dense: Course
+    _latest: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self, kind: Kind) -> None:
         """Make an encoder and see that it fits the digits, before any training.
@@ -128,7 +129,7 @@ class Experiment:
         labels = self.training.labels if classify else None
 
         def learn() -> Trained:
-            codes = codes_of(encoder, self.training.images)
+            codes = self._codes(kind, encoder)
             head = seeded(lambda: self._head(codes.shape[1], classify), seed)
             head.to(codes.device)
             return train_head(head, codes, self.training.images, labels, self.dense, seed=seed)
@@ -179,7 +180,7 @@ class Experiment:
         coder = self.coder(kind, seed)
 
         def measure() -> dict[str, Tensor]:
-            spread = spreads(coder.codes(self.training.images))
+            spread = self.units(kind, seed)["spread"].to(digits.images)
             found = respond(Decoder(coder.head), coder.codes(digits.images), spread, jury)
             return {f.name: getattr(found, f.name) for f in fields(found)}
 
@@ -191,6 +192,42 @@ class Experiment:
             "platform": self._platform,
         }
         return Response(**measure_or_load(key, measure))
+
+    def units(self, kind: Kind, seed: int) -> dict[str, Tensor]:
+        """Return what each number of a code varies by over the training digits, on the CPU.
+
+        Returns:
+            `spread` `[E]`, from `invnb.perturbation.spreads`, the unit of perturbations, and
+            `deviation` `[E]`, the standard deviation with its zeros included.
+
+        """
+        encoder = self.coder(kind, seed).encoder
+
+        def measure() -> dict[str, Tensor]:
+            codes = self._codes(kind, encoder)
+            return {"spread": spreads(codes), "deviation": codes.std(0)}
+
+        key = {
+            "kind": asdict(kind),
+            "own_code": loading.source(kind.own) if kind.own else None,
+            "encoder": _digest(encoder),
+            "digits": self._digest,
+            "code": code_hash(*TRAINING_CODE, "invnb.perturbation"),
+            "platform": self._platform,
+        }
+        return measure_or_load(key, measure)
+
+    def _codes(self, kind: Kind, encoder: nn.Module) -> Tensor:
+        """Return the codes of all training digits; those of the latest encoder are kept.
+
+        Two heads and the units of perturbation ask for them one after the other, and they take
+        longer than a head learns.
+        """
+        key = f"{kind}{_digest(encoder)}"
+        if key not in self._latest:
+            self._latest.clear()
+            self._latest[key] = codes_of(encoder, self.training.images, AT_ONCE)
+        return self._latest[key]
 
     def _through(self, kind: Kind, seed: int, classify: bool) -> Coder:
         encoder = kind.made(seed, self._size).to(self.training.images.device)

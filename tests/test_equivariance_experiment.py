@@ -7,7 +7,7 @@ import torch
 
 from invnb import cache, equivariance_experiment
 from invnb.data import load
-from invnb.encoding import Course
+from invnb.encoding import Course, codes_of
 from invnb.equivariance_experiment import Digits, Experiment, jury
 from invnb.errors import InvnbError
 from invnb.perturbed_encoders import Kind, kinds
@@ -106,7 +106,31 @@ def test_responses_are_measured_once(experiment, digits, monkeypatch):
     monkeypatch.setattr(equivariance_experiment, "respond", None)
     again = experiment.respond(kind, 0, some, judges)
     assert torch.equal(again.change, first.change)
-    assert stored("measured") == 1
+    assert stored("measured") == 2  # the response, and the units of its steps
+
+
+def test_training_digits_are_coded_once_for_two_heads_and_the_units(
+    experiment, digits, monkeypatch
+):
+    seen = []
+
+    def counting(encoder, images, batch_size=500):
+        seen.append(len(images))
+        return codes_of(encoder, images, batch_size)
+
+    monkeypatch.setattr(equivariance_experiment, "codes_of", counting)
+    for classify in (False, True):
+        experiment.coder(KINDS["PredCaps"], 0, classify=classify)
+    units = experiment.units(KINDS["PredCaps"], 0)
+    assert seen == [len(digits.images)]
+    codes = codes_of(experiment.coder(KINDS["PredCaps"], 0).encoder, digits.images)
+    assert torch.allclose(units["deviation"], codes.std(0), atol=1e-6)
+    there = [column[column != 0] for column in codes.T]
+    expected = torch.stack([c.std() if len(c) > 1 else torch.tensor(0.0) for c in there])
+    assert torch.allclose(units["spread"], expected, atol=1e-5)
+    experiment.units(KINDS["PredCaps"], 0)
+    experiment.coder(KINDS["KSparse"], 0)
+    assert seen == 2 * [len(digits.images)], "another encoder has codes of its own"
 
 
 def test_drawn_digits_depend_on_the_seed_alone(digits):
