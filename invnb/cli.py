@@ -250,7 +250,8 @@ def build(run: str | None) -> None:
 def claims(run: str | None) -> None:
     """List the verdict on each claim.
 
-    Columns: claim, verdict, published value, measured value; below, the reason.
+    Columns: claim, verdict, published value, measured value; below, the reason, and what the
+    reference run measured.
     """
     from invnb import book
     from invnb.ledger import ledger
@@ -263,6 +264,9 @@ def claims(run: str | None) -> None:
         click.echo(f"{row['id']:24}  {row['verdict']:15}  {row['published']:>24}  {value}")
         if row["reason"]:
             click.echo(f"{'':24}  {row['reason']}")
+        if row["notebook"] in this and row["notebook"] in reference:
+            beside = f"{row['reference_verdict']:15}  {'reference run':>24}  {row['reference']}"
+            click.echo(f"{'':24}  {beside}")
 
 
 @app.command()

@@ -52,6 +52,7 @@ def write(folder: Path, name: str, reference: Run, this: Run, shown: Sequence[Sh
         "verdicts.md": _verdicts(rows, beside),
         "ledger.md": _ledger(rows, beside),
         "status.md": _status(name, reference, this),
+        "expected.md": _expected(reference, rows),
         "claims.json": json.dumps(rows, indent=1, ensure_ascii=False),
     }
     for file, text in parts.items():
@@ -241,12 +242,37 @@ def _origin(notebook: str, chapter: Mapping[str, Any]) -> list[str]:
         "|---" * 6 + "|",
     ]
     for piece in pieces:
-        cells = [piece["started"][:16].replace("T", " "), f"{piece['seconds'] / 60:.1f}"]
-        memory = piece.get("memory")
-        cells.append(f"{memory / 1e9:.1f} GB" if memory else NOTHING)
+        cells = [piece["started"][:16].replace("T", " "), *_cost(piece)]
         cells += [_data(piece["data"] or {}), piece["device"], piece["commit"] or "unknown"]
         lines.append("| " + " | ".join(map(escape, cells)) + " |")
     return [*lines, ""]
+
+
+def _cost(piece: Mapping[str, Any]) -> list[str]:
+    """Return how many minutes a piece of a run took, and the most memory it held."""
+    memory = piece.get("memory")
+    return [f"{piece['seconds'] / 60:.1f}", f"{memory / 1e9:.1f} GB" if memory else NOTHING]
+
+
+def _expected(reference: Run, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return what the reference run took, and the numbers that its verdicts rest on."""
+    lines = ["| chapter | profile | device | minutes | peak memory |", "|---" * 5 + "|"]
+    for notebook, chapter in reference.items():
+        for piece in chapter["runs"].values():
+            cells = [f"`{chapter['profile']}`", escape(piece["device"]), *_cost(piece)]
+            lines.append(f"| [](../notebooks/{notebook}.ipynb) | " + " | ".join(cells) + " |")
+    for source, claims in _by_source(rows).items():
+        decided = [c for c in claims if c["reference"] != NOTHING]
+        if decided:
+            lines += ["", f":::{{dropdown}} {escape(source)}: numbers to expect", ""]
+            lines += ["| claim | reference run | verdict |", "|---|---|---|"]
+            lines += [
+                f"| [{c['id']}](#{c['id']}) | {escape(c['reference'])} "
+                f"| {badge(c['reference_verdict'])} |"
+                for c in decided
+            ]
+            lines.append(":::")
+    return "\n".join(lines)
 
 
 def stale(notebook: str, chapter: Mapping[str, Any]) -> bool:

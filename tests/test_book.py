@@ -104,6 +104,22 @@ def test_reference_run_is_not_set_beside_itself(results, tmp_path):
     assert fake_run.NAME in (tmp_path / "generated" / "run.md").read_text()
 
 
+def test_what_a_re_run_may_expect_is_the_reference_run(tmp_path):
+    reference = book.read_run(paths.RESULTS / "reference")
+    pages.write(tmp_path / "generated", "reference", reference, reference)
+    expected = (tmp_path / "generated" / "expected.md").read_text()
+    for notebook, chapter in reference.items():
+        (piece,) = chapter["runs"].values()
+        minutes = f"{piece['seconds'] / 60:.1f}"
+        assert f"[](../notebooks/{notebook}.ipynb) | `full` | " in expected
+        assert f" | {minutes} | " in expected
+    measured = [row for row in pages.ledger(reference, reference) if row["reference"] != "–"]
+    assert len(measured) > 20
+    for row in measured:
+        cells = [f"[{row['id']}](#{row['id']})", pages.escape(row["reference"])]
+        assert f"| {' | '.join(cells)} | {pages.badge(row['verdict'])} |" in expected
+
+
 # What is built
 
 

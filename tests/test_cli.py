@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -5,8 +6,9 @@ import checkout
 import pytest
 from click.testing import CliRunner
 
-from invnb import __version__, cli, results, runner
+from invnb import __version__, cli, paths, results, runner
 
+REFERENCE = paths.RESULTS / "reference"
 CODE = "import sys\nimport invnb.cli, invnb.runner\nsys.exit('torch' in sys.modules)"
 
 
@@ -169,3 +171,15 @@ def test_runs_of_different_seeds_merge_into_one_result(out):
 
     again = invnb("run", "-p", "seeds", "[1, 2]", "-p", "rate", "2", "--out", str(out / "b"))
     assert "tiny: up to date" in again.output
+
+
+def test_claims_show_what_the_reference_run_measured(out):
+    for run in ("reference", "mine"):
+        shutil.copytree(REFERENCE, out / run)
+    alone, beside = (invnb("claims", "--run", run).output for run in ("reference", "mine"))
+    (row,) = (line for line in alone.splitlines() if line.startswith("RG-03 "))
+    verdict, value = row.split()[1], row.partition(")")[2].strip()
+    at = beside.splitlines().index(row)
+    (below,) = (x for x in beside.splitlines()[at + 1 : at + 3] if "reference run" in x)
+    assert below.split() == [verdict, "reference", "run", *value.split()]
+    assert "reference run" not in alone
