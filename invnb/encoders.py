@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, one_hot, pad
+from torch.nn.functional import conv2d, conv_transpose2d, linear, one_hot, pad
 
 from invnb.errors import InvnbError
 
@@ -53,13 +53,19 @@ CODE = LAYERS[-1].channels
 def up(maps: Tensor, weight: Tensor, geometry: Geometry, bias: Tensor | None = None) -> Tensor:
     """Convolve maps `[B, C, H, H]` with `weight` `[F, C, k, k]`: `[B, F, H', H']`."""
     before, after = geometry.margins(maps.shape[-1])
-    return conv2d(pad(maps, (before, after) * 2), weight, bias, geometry.stride)
+    maps = pad(maps, (before, after) * 2)
+    if maps.shape[-1] == geometry.kernel:  # one field: a product of matrices takes a third as long
+        return linear(maps.flatten(1), weight.flatten(1), bias)[..., None, None]
+    return conv2d(maps, weight, bias, geometry.stride)
 
 
 def down(codes: Tensor, weight: Tensor, geometry: Geometry, size: int) -> Tensor:
     """Return the transpose of `up` of codes `[B, F, H', H']`: `[B, C, size, size]`."""
     before, _ = geometry.margins(size)
-    whole = conv_transpose2d(codes, weight, stride=geometry.stride)
+    if codes.shape[-1] == 1:
+        whole = (codes.flatten(1) @ weight.flatten(1)).unflatten(1, weight.shape[1:])
+    else:
+        whole = conv_transpose2d(codes, weight, stride=geometry.stride)
     missing = before + size - whole.shape[-1]  # where fields leave the end of the frame untouched
     whole = pad(whole, (0, max(missing, 0)) * 2)
     return whole[..., before : before + size, before : before + size]

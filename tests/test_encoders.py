@@ -44,7 +44,7 @@ def test_margins_worked():  # 10 fields of 6 every 3 cover 33 places, 5 more tha
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, Geometry(3, 4, 2, 1)], ids=str)
-@pytest.mark.parametrize("size", [28, 11, 7])
+@pytest.mark.parametrize("size", [28, 11, 7, 5, 1])
 def test_down_is_the_transpose_of_up(layer, size):
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(6, 2, layer.kernel, layer.kernel, generator=generator).double()
@@ -55,6 +55,15 @@ def test_down_is_the_transpose_of_up(layer, size):
     back = encoders.down(other, weight, layer, size)
     assert back.shape == maps.shape
     assert torch.allclose((outputs * other).sum(), (maps * back).sum())
+
+
+def test_a_single_field_is_a_convolution():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(6, 2, 5, 5, generator=generator).double()
+    maps = torch.randn(3, 2, 5, 5, generator=generator).double()
+    bias = torch.randn(6, generator=generator).double()
+    expected = torch.nn.functional.conv2d(maps, weight, bias, stride=5)
+    assert torch.allclose(encoders.up(maps, weight, LAYERS[2], bias), expected)
 
 
 def test_a_field_is_where_it_should_be():
