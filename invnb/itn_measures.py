@@ -198,6 +198,7 @@ def reach(
     part: str,
     level: float,
     scales: Sequence[float],
+    loss_on: str = "sampler",
 ) -> float | None:
     """Return |A - I| of one part alone where fewer images than `level` keep their class (CS-14).
 
@@ -212,11 +213,13 @@ def reach(
         level: fraction of images that keep their class.
         scales: increasing values of s above 0 to look at; between two, agreement is taken to fall
             on a line.
+        loss_on: `sampler`, or `image` to measure space by the sampler's inverse.
 
     Returns:
         |A - I| at the first crossing; None where agreement stays at the level or above.
 
     """
+    one_of("loss_on", loss_on, LOSS_ON)
     far = over_controls(net, part, 2)[1, 1].to(images.device)
     unit = {"colour": torch.eye(3, 4), "space": torch.eye(2, 3)}
     unit = {name: matrix.to(far).unsqueeze(0) for name, matrix in unit.items()}
@@ -224,7 +227,8 @@ def reach(
     moved = unit | {part: unit[part] + steps * (far - unit[part])}
     colour, space = (moved[name].expand(len(steps), -1, -1) for name in PARTS)
     kept = kept_class(net, classifier, images, colour, space).tolist()
-    sizes = magnitude(moved[part]).tolist()
+    seen = inverse(moved[part]) if part == "space" and loss_on == "image" else moved[part]
+    sizes = magnitude(seen).tolist()
     for i in range(1, len(kept)):
         if kept[i] < level:
             return sizes[i - 1] + (sizes[i] - sizes[i - 1]) * (kept[i - 1] - level) / (
@@ -238,19 +242,23 @@ def at_agreement(
 ) -> float | None:
     """Return the magnitude that weighted sums reach at an agreement, such as the switch's (CS-17).
 
-    On the line between the two neighbouring weights whose agreements enclose the level.
+    Between the two neighbouring weights whose agreements enclose the level; magnitudes, which
+    differ by factors, are taken to grow evenly on a logarithmic scale.
 
     Args:
         agreements: of the net trained with each weight, fraction.
-        magnitudes: |A - I| of the same nets.
+        magnitudes: how far the same nets go, above 0.
         level: agreement to compare at.
 
     Returns:
-        The magnitude; None where no two neighbouring weights enclose the level.
+        The magnitude; None where no two neighbouring weights enclose the level, or where one of the
+        two stays at the identity.
 
     """
     pair = bracket(agreements, level)
     if pair is None:
         return None
     (x0, x1), (y0, y1) = ([of[weight] for weight in pair] for of in (agreements, magnitudes))
-    return y0 if x0 == x1 else y0 + (y1 - y0) * (level - x0) / (x1 - x0)
+    if min(y0, y1) <= 0:
+        return None
+    return y0 if x0 == x1 else float(y0 * (y1 / y0) ** ((level - x0) / (x1 - x0)))

@@ -24,7 +24,6 @@ from invnb.paths import cache_dir
 from invnb.screening_table import BLOCK, Block, Table, create
 
 
-@torch.inference_mode()
 def screen(
     model: ImageModel,
     images: LabelledImages,
@@ -61,8 +60,8 @@ def screen(
         image_transformations.transformations([one])[0] if isinstance(one, str) else one
         for one in transformations
     )
-    model.network.to(device).eval()
-    images = images.labelled_for(model.classes, _outputs(model, images, device))
+    model.network.to(device).eval()  # not in inference mode: weights that move could learn no more
+    images = images.labelled_for(model.classes, outputs(model, images, device))
     if wrong := [label for label in images.labels if not 0 <= label < len(images.classes)]:
         raise InvnbError(
             f"label {wrong[0]} of {images.name} is out of range: the model's classes count from 0 "
@@ -91,8 +90,19 @@ def screen(
     return table
 
 
-def _outputs(model: ImageModel, images: LabelledImages, device: torch.device | str) -> int:
-    """Return the number of a network's classes, after a try with the first image."""
+@torch.inference_mode()
+def outputs(model: ImageModel, images: LabelledImages, device: torch.device | str) -> int:
+    """Return the number of a network's classes, after a try with the first image.
+
+    Args:
+        model: on the device.
+        images: one at least.
+        device: where to compute.
+
+    Raises:
+        InvnbError: there is no image, or the network does not map the first to logits `[1, K]`.
+
+    """
     if not len(images):
         raise InvnbError(f"there are no images in {images.name}")
     first, _ = images.block(0, 1, model.preprocessing.fit)
@@ -131,6 +141,7 @@ def _digest(model: ImageModel, images: LabelledImages, seed: int) -> str:
     return sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 
+@torch.inference_mode()
 def _screen_block(
     model: ImageModel,
     images: LabelledImages,

@@ -3,7 +3,9 @@
 Axes: N images, M magnitudes, K classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -108,3 +110,36 @@ def takeover(table: Table, name: str, label: int, magnitude: float) -> Takeover:
     counts[label] = 0
     k = int(counts.argmax())
     return Takeover(table.classes[k] if counts[k] else None, float(counts[k] / len(predicted)))
+
+
+def half_shifts(
+    pairs: Sequence[tuple[float, float]], accuracy: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """Return the shift along one axis, and along each of both at once, that halves accuracy.
+
+    If shifts added up, half as much along each of both would do; if they counted by their distance,
+    .71 as much; if only the larger counted, as much (CS-06).
+
+    Args:
+        pairs: M shifts (x, y) of a square grid around (0, 0).
+        accuracy: at each, `[M]`, fraction.
+
+    Returns:
+        Two shifts, in the units of the pairs, means over directions; None for one that is never
+        reached. Between two shifts accuracy is taken to fall on a line.
+
+    """
+    at = {tuple(pair): value for pair, value in zip(pairs, accuracy, strict=True)}
+    steps = sorted({abs(x) for x, _ in at})
+    single = [np.mean([at[d] for d in ((v, 0), (-v, 0), (0, v), (0, -v))]) for v in steps]
+    both = [np.mean([at[d] for d in ((v, v), (-v, v), (v, -v), (-v, -v))]) for v in steps]
+    return _first_half(steps, single), _first_half(steps, both)
+
+
+def _first_half(steps: Sequence[float], falling: Sequence[float]) -> float | None:
+    """Return where values first fall to half of the first, None where they do not."""
+    goal = falling[0] / 2
+    for (s0, s1), (v0, v1) in zip(pairwise(steps), pairwise(falling), strict=True):
+        if v1 <= goal < v0:
+            return float(s0 + (s1 - s0) * (v0 - goal) / (v0 - v1))
+    return None

@@ -1,7 +1,7 @@
 """The models of the screening chapter: made by name, trained through the cache where need be."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from hashlib import sha256
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from invnb import cifar_nets, image_models, labelled_images, shapes
+from invnb import cifar_nets, image_models, labelled_images, screening, shapes
 from invnb.cache import measure_or_load, train_or_load
 from invnb.cifar_nets import MEAN, SD, AlexNet, ResNet
 from invnb.errors import InvnbError
@@ -31,6 +31,12 @@ SMALL = "small"  # for shapes: trained in seconds
 # torchvision's names count as the source's, and so does what is trained here in their place
 ROLES = {"alexnet": "AlexNet", "resnet101": "ResNet", "ResNet20": "ResNet"}
 NO_IDENTIFIER = re.compile(r"\W+", re.ASCII)
+# Accuracies that networks in these roles are expected to have: on CIFAR-10 those made here, on
+# ImageNet torchvision's with their first weights.
+GOALS = {
+    "CIFAR-10": {"AlexNet": 0.75, "ResNet": 0.86},
+    "ImageNet": {"AlexNet": 0.56, "ResNet": 0.77},
+}
 DATA = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10", "imagenet": "ImageNet"}
 ITN_CODE = ("invnb.itn", "invnb.itn_training", "invnb.image_training", "invnb.cifar_nets")
 
@@ -117,24 +123,42 @@ class Screened:
             return ImageModel(name, network, AS_CIFAR, self.images.classes)
         return image_models.load(name)
 
-    def check(self, name: str) -> None:
-        """See that a model can be had, before anything is trained or screened.
+    def check(self, names: Sequence[str]) -> None:
+        """See that models can be had and fit images and each other, before anything is trained.
 
         Raises:
-            InvnbError: as `model`, or one that is trained here on images of another size.
+            InvnbError: as `model` and `invnb.screening.outputs`; one that is trained here on images
+                of another size; classes that do not fit the images; or two models that count
+                classes in different orders.
 
         """
+        classes = {name: self._classes(name) for name in dict.fromkeys(names)}
+        first = next(iter(classes))
+        for name, own in classes.items():
+            if own != classes[first]:
+                raise InvnbError(
+                    f"models {first!r} and {name!r} count classes differently "
+                    f"({own[0]!r} is {name!r}'s first, {classes[first][0]!r} {first!r}'s): "
+                    "screen them in separate runs"
+                )
+
+    def _classes(self, name: str) -> tuple[str, ...]:
+        """Return the classes that a model's outputs stand for."""
+        head, _, file = name.partition("@")
         if name == SMALL:
-            return
-        if name.partition("@")[0] not in TRAINED_HERE:
-            self.model(name)
-            return
-        image, _ = self.images.block(0, 1, AS_CIFAR.fit)
-        if tuple(image.shape[2:]) != (SIDE, SIDE):
-            raise InvnbError(
-                f"model {name!r} is for {SIDE} x {SIDE} pixels, and {self.data!r} has images of "
-                f"{image.shape[3]} x {image.shape[2]}: name another, such as resnet101"
-            )
+            return self.images.labelled_for(shapes.CLASSES, len(shapes.CLASSES)).classes
+        if head in TRAINED_HERE and not file:
+            image, _ = self.images.block(0, 1, AS_CIFAR.fit)
+            if tuple(image.shape[2:]) != (SIDE, SIDE):
+                raise InvnbError(
+                    f"model {name!r} is for {SIDE} x {SIDE} pixels, and {self.data!r} has images "
+                    f"of {image.shape[3]} x {image.shape[2]}: name another, such as resnet101"
+                )
+            return self.images.classes
+        model = self.model(name)
+        model.network.to(self.device).eval()
+        number = screening.outputs(model, self.images, self.device)
+        return self.images.labelled_for(model.classes, number).classes
 
     def block(self, model: ImageModel, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return images to screen on, uint8 `[N, 3, H, W]`, at a model's size, and labels `[N]`."""

@@ -202,9 +202,28 @@ def test_reach_leaves_the_other_part_alone():
     assert found[0] == found[1] > 0
 
 
+def test_reach_of_what_the_image_undergoes_is_that_of_the_inverse():
+    halves = torch.tensor([[0.5, 0, 0], [0, 0.5, 0]])  # of the sampler: the image shrinks
+    net, images = net_with(space=halves), greys()
+    plain = reach(net, Mean(0.2), images, "space", 0.9, [0.5, 1, 2])
+    seen = reach(net, Mean(0.2), images, "space", 0.9, [0.5, 1, 2], "image")
+    assert 0 < seen < plain
+    colour = [
+        reach(net_with(colour=brighter(0.1)), Mean(), images, "colour", 0.9, [0.5, 1, 2], loss_on)
+        for loss_on in ("sampler", "image")
+    ]
+    assert colour[0] == colour[1]
+
+
 def test_magnitude_at_equal_agreement_is_on_the_line_between_two_weights():
     agreements, magnitudes = {0.1: 0.99, 1.0: 0.9, 10.0: 0.5}, {0.1: 1.0, 1.0: 2.0, 10.0: 6.0}
-    assert at_agreement(agreements, magnitudes, 0.7) == pytest.approx(4)
+    assert at_agreement(agreements, magnitudes, 0.7) == pytest.approx((2 * 6) ** 0.5)
     assert at_agreement(agreements, magnitudes, 0.9) == pytest.approx(2)
     assert at_agreement(agreements, magnitudes, 0.4) is None
     assert at_agreement({1.0: 0.9, 2.0: 0.9}, {1.0: 3.0, 2.0: 5.0}, 0.9) == 3
+    assert at_agreement({1.0: 0.95, 2.0: 0.1}, {1.0: 0.0, 2.0: 5.0}, 0.9) is None
+
+
+def test_a_net_that_runs_away_does_not_lend_its_length_to_one_that_agrees():
+    agreements, magnitudes = {0.01: 0.97, 0.1: 0.2}, {0.01: 0.2, 0.1: 40.0}
+    assert 0.2 < at_agreement(agreements, magnitudes, 0.9) < 0.4

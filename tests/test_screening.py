@@ -159,6 +159,18 @@ def test_interrupted_and_continued(tmp_path, stop_after):
     assert not list((tmp_path / "parts").rglob("*.part"))
 
 
+def test_weights_that_move_to_a_device_can_still_learn():
+    class Moves(Counted):
+        def to(self, *args, **kwargs):  # copies weights, as a move to another device does
+            return self._apply(torch.clone)
+
+    moved = replace(model(), network=Moves())
+    screen(moved, pictures(), ["rotation"])
+    loss = moved.network(torch.zeros(1, 3, 12, 12)).sum()
+    loss.backward()
+    assert next(moved.network.parameters()).grad is not None
+
+
 def test_nothing_is_done_twice():
     screen(model(), pictures(), ["zoom", "noise"])
     again = model()

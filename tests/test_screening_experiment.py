@@ -74,7 +74,7 @@ def test_a_residual_network_from_a_checkpoint(screened, tmp_path):
 @pytest.mark.parametrize("name", ["Alexnet2", "ResNet@nowhere.th"])
 def test_unknown_models_stop_before_training(screened, name):
     with pytest.raises(InvnbError, match=name.partition("@")[2] or name):
-        screened.check(name)
+        screened.check(["AlexNet", name])
     assert not (cache.paths.cache_dir() / "networks").exists()
 
 
@@ -83,14 +83,50 @@ def test_other_sizes_are_not_for_these_networks(tmp_path):
         (tmp_path / kind).mkdir()
         Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(tmp_path / kind / "1.png")
     with pytest.raises(InvnbError, match=r"is for 32 x 32 pixels, and .* has images of 48 x 40"):
-        Screened(str(tmp_path), ImageCourse(epochs=1)).check("ResNet20")
+        Screened(str(tmp_path), ImageCourse(epochs=1)).check(["ResNet20"])
+
+
+class Sums(torch.nn.Module):
+    """Sums of colours, as the logits of three classes that it may name."""
+
+    def __init__(self, classes=None):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, images):
+        return images.sum((2, 3))
+
+
+def of_three_classes(folder, models, monkeypatch):
+    for kind in ("a", "b", "c"):
+        (folder / kind).mkdir()
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / kind / "1.png")
+
+    def load(name):
+        return ImageModel(name, Sums(), Preprocessing(), models[name])
+
+    monkeypatch.setattr(screening_experiment.image_models, "load", load)
+    return Screened(str(folder), ImageCourse(epochs=1))
+
+
+def test_models_that_do_not_fit_images_or_each_other_stop_before_training(tmp_path, monkeypatch):
+    models = {"one": ("a", "b", "c"), "other": ("c", "b", "a"), "wrong": ("x", "y"), "any": None}
+    screened = of_three_classes(tmp_path, models, monkeypatch)
+    screened.check(["AlexNet", "one", "any"])
+    with pytest.raises(InvnbError, match="models 'AlexNet' and 'other' count classes differently"):
+        screened.check(["AlexNet", "other"])
+    with pytest.raises(InvnbError, match="has 3 outputs and names of 2 classes"):
+        screened.check(["AlexNet", "wrong"])
+    with pytest.raises(InvnbError, match="neither by name nor by number"):
+        screened.check(["small"])
+
+
+def test_weights_of_other_networks_do_not_stand_for_those_trained_here(screened):
+    with pytest.raises(InvnbError, match=r"AlexNet@some\.pt"):
+        screened.check(["AlexNet@some.pt"])
 
 
 def test_any_model_can_take_images_normalised_as_cifars():
-    class Sums(torch.nn.Module):
-        def forward(self, images):
-            return images.sum((2, 3))
-
     images = torch.randint(256, (2, 3, 8, 8), dtype=torch.uint8)
     own = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     model = ImageModel("sums", Sums(), own, None)
