@@ -4,9 +4,10 @@ Shares are over images, numbers of the code and both directions alike. Axes as i
 `invnb.perturbation`.
 """
 
+from dataclasses import fields, replace
+
 import numpy as np
 import torch
-from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from invnb.moments import MEASURES
@@ -69,7 +70,13 @@ def scaled(response: Response) -> dict[float, float]:
     return dict(zip(FACTORS, share.tolist(), strict=True))
 
 
-def sensitivity(response: Response, spread: Tensor) -> float:
+def scaled_change(response: Response) -> dict[float, float]:
+    """Return the mean change of the picture after active numbers were multiplied, by factor."""
+    total = (response.scaled_change * response.active.unsqueeze(2)).double().sum((0, 1))
+    return dict(zip(FACTORS, (total / response.active.sum()).tolist(), strict=True))
+
+
+def sensitivity(response: Response, spread: Tensor, deviation: Tensor) -> float:
     """Return how much the picture changes for a small change of an active number.
 
     The change of the code is counted in root mean square distances of codes from their mean, so
@@ -77,14 +84,24 @@ def sensitivity(response: Response, spread: Tensor) -> float:
 
     Args:
         response: of one encoder.
-        spread: `[E]`, each number's standard deviation over all images, its zeros included.
+        spread: `[E]`, the unit of its steps.
+        deviation: `[E]`, each number's standard deviation over all images, its zeros included.
 
     """
-    size = spread.square().sum().sqrt()
-    moved = RUNGS[0] * spread / size
+    moved = RUNGS[0] * spread / deviation.square().sum().sqrt()
     there = response.active & (spread > 0)
     slope = response.change[..., 0].mean(2) / moved.clamp_min(torch.finfo(moved.dtype).tiny)
     return slope[there].mean().item()
+
+
+def one_way(response: Response, sign: int) -> Response:
+    """Return the response to moves in one direction, 0 for down and 1 for up."""
+    kept = {
+        f.name: getattr(response, f.name)[:, :, sign : sign + 1]
+        for f in fields(response)
+        if f.name not in ("active", "unmoved", "scaled", "scaled_change")
+    }
+    return replace(response, **kept)
 
 
 def path(response: Response, values: Tensor) -> float:
@@ -92,37 +109,54 @@ def path(response: Response, values: Tensor) -> float:
     return values[_among(response, True).squeeze(3).expand_as(values)].nanmean().item()
 
 
-def transformations(response: Response) -> Tensor:
+def transformations(response: Response, images: slice = slice(None)) -> Tensor:
     """Return what raising each number does to the picture, `[E, len(MEASURES)]`.
 
     Half the difference between the pictures up and down, at the same change of both, averaged over
     images; nan for numbers that were active, and reached it both ways, in fewer than five.
+
+    Args:
+        response: of one encoder.
+        images: which of them count.
+
     """
-    half = (response.described[:, :, 1] - response.described[:, :, 0]) / 2  # (N, E, measures)
+    described = response.described[images]
+    half = (described[:, :, 1] - described[:, :, 0]) / 2  # (N, E, measures)
     there = half.isfinite().all(2).sum(0) >= FEWEST
     mean = half.nanmean(0)
     return torch.where(there[:, None], mean, torch.nan)
 
 
-def spread_within(profiles: Tensor, group: Tensor, seed: int = 0) -> tuple[float, float]:
-    """Return how different the numbers of a capsule are in what they do, and of shuffled groups.
+def alikeness(
+    first: Tensor, second: Tensor, group: Tensor, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return how alike the numbers of a capsule are in what they do, next to two yardsticks.
 
-    The mean distance between two numbers of one group, every measure in units of its standard
-    deviation over all numbers.
+    Two numbers are as alike as the absolute cosine between their transformations is large: 1 where
+    both do the same, in either direction and to any degree. One of the two is measured on one half
+    of the images and the other on the other half, so that noise lowers all three results alike.
 
     Args:
-        profiles: `[E, M]` from `transformations`; numbers with nan are left out.
+        first: `[E, M]` from `transformations` on half of the images; every measure is taken in
+            units of its root mean square over all numbers, those with nan are left out.
+        second: the same on the other half.
         group: `[E]`, the capsule of each.
         seed: of the shuffles.
 
+    Returns:
+        Means of the absolute cosine over pairs of different numbers of one capsule, over such pairs
+        of shuffled groups, and over each number with itself, which is what noise leaves of 1; nan
+        where there is no pair.
+
     """
-    known = profiles.isfinite().all(1)
-    values, group = profiles[known].numpy().astype(float), group[known].numpy()
-    deviation = values.std(0)
-    values = (values - values.mean(0)) / np.where(deviation > 0, deviation, 1)
+    known = first.isfinite().all(1) & second.isfinite().all(1)
+    group = group[known].numpy()
+    one, other = (_directions(half[known].double()) for half in (first, second))
+    cosine = (one @ other.T).abs().numpy()
     generator = np.random.default_rng(seed)
-    shuffled = [_within(values, generator.permutation(group)) for _ in range(SHUFFLES)]
-    return _within(values, group), float(np.mean(shuffled))
+    shuffled = [_within(cosine, generator.permutation(group)) for _ in range(SHUFFLES)]
+    itself = float(np.diag(cosine).mean()) if len(cosine) else float("nan")
+    return _within(cosine, group), float(np.mean(shuffled)), itself
 
 
 def strongest(profiles: Tensor) -> list[str]:
@@ -133,9 +167,17 @@ def strongest(profiles: Tensor) -> list[str]:
     return [names[i] if v >= 0 else "" for v, i in zip(best.values, best.indices, strict=True)]
 
 
-def _within(values: np.ndarray, group: np.ndarray) -> float:
-    distances = [pdist(values[group == g]) for g in np.unique(group)]
-    return float(np.concatenate(distances).mean())
+def _directions(profiles: Tensor) -> Tensor:
+    """Return profiles `[E, M]` in units of each measure's size, with length 1 (or 0)."""
+    size = profiles.square().mean(0).sqrt()
+    scaled = profiles / torch.where(size > 0, size, 1)
+    return scaled / scaled.norm(dim=1, keepdim=True).clamp_min(torch.finfo(scaled.dtype).tiny)
+
+
+def _within(cosine: np.ndarray, group: np.ndarray) -> float:
+    """Return the mean over pairs of different numbers of one group, nan where there is none."""
+    pairs = (group[:, None] == group) & ~np.eye(len(group), dtype=bool)
+    return float(cosine[pairs].mean()) if pairs.any() else float("nan")
 
 
 def _among(response: Response, active: bool) -> Tensor:

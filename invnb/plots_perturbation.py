@@ -10,16 +10,22 @@ from matplotlib.figure import Figure
 
 
 def curves(
-    table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], log: bool = False
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    labels: tuple[str, str],
+    log: bool = False,
+    share: bool = True,
 ) -> Figure:
     """Draw a line per encoder with a band over seeds.
 
     Args:
         table: one row per encoder, seed and x, with a y.
         x: its column for the horizontal axis.
-        y: its column for the vertical axis, 0..1.
+        y: its column for the vertical axis, 0 or more.
         labels: of both axes.
         log: give each doubling of x the same width.
+        share: y is a share, so that the axis ends at 1.
 
     """
     figure, ax = plt.subplots(figsize=(8, 3.6))
@@ -31,7 +37,7 @@ def curves(
     if log:
         ax.set_xscale("log", base=2)
         ax.set_xticks(sorted(set(table[x])), [f"{v:g}" for v in sorted(set(table[x]))])
-    ax.set(xlabel=labels[0], ylabel=labels[1], ylim=(-0.02, 1.02))
+    ax.set(xlabel=labels[0], ylabel=labels[1], ylim=(-0.02, 1.02) if share else (0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.tight_layout()
     return figure

@@ -1,7 +1,7 @@
 """invnb.plausibility: shares counted by loops over a made response."""
 
 import math
-from itertools import combinations
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,13 +106,32 @@ def test_scaled(response):
 def test_sensitivity_of_a_linear_decoder():
     """A picture that moves by g times the code's move has sensitivity g times the code's size."""
     spread, g = torch.tensor([1.0, 2, 0.5, 0]), torch.tensor([0.1, 0.4, 0.2, 9])
-    change = (g * spread)[None, :, None, None] * torch.tensor(RUNGS)
+    deviation = torch.tensor([0.8, 1.0, 0.1, 0])  # zeros included
+    change = (g * RUNGS[0] * spread)[None, :, None, None].expand(2, 4, 2, len(RUNGS))
     active = torch.tensor([[True, True, True, True], [True, False, True, True]])
     made = {name: None for name in Response.__annotations__}
-    made |= {"active": active, "change": change.expand(2, 4, 2, len(RUNGS))}
-    size = math.sqrt(1 + 4 + 0.25)
+    made |= {"active": active, "change": change}
+    size = math.sqrt(0.64 + 1 + 0.01)
     expected = size * (0.1 + 0.4 + 0.2 + 0.1 + 0.2) / 5
-    assert plausibility.sensitivity(Response(**made), spread) == pytest.approx(expected, rel=1e-5)
+    found = plausibility.sensitivity(Response(**made), spread, deviation)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_way_is_half_of_the_response(response):
+    for sign in (0, 1):
+        way = plausibility.one_way(response, sign)
+        twice = {n: getattr(way, n).repeat(1, 1, 2, 1) for n in ("reached", "digit", "whole")}
+        assert plausibility.area(way) == pytest.approx(plausibility.area(replace(way, **twice)))
+        active = response.active.unsqueeze(2)
+        there = response.reached[:, :, sign] & active
+        expected = (response.plausible[:, :, sign] & there).sum((0, 1)) / there.sum((0, 1))
+        assert plausibility.at_change(way, way.plausible) == pytest.approx(expected.tolist())
+
+
+def test_change_by_scaling(response):
+    found = plausibility.scaled_change(response)
+    expected = response.scaled_change[response.active].mean(0)
+    assert [found[f] for f in FACTORS] == pytest.approx(expected.tolist())
 
 
 def test_paths_leave_out_what_is_not_reached(response):
@@ -135,27 +154,57 @@ def test_transformations_are_half_of_up_minus_down(response):
     assert found[1].isnan().all()
 
 
-def test_spread_within_groups_by_a_loop():
-    profiles = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
-    profiles[3] = torch.nan
+def test_alikeness_by_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, 12, 4, generator=generator)
+    first[3] = torch.nan
     group = torch.arange(12) // 4
     keep = [i for i in range(12) if i != 3]
-    unit = profiles[keep].std(0, unbiased=False)
-    pairs = [(i, j) for i, j in combinations(keep, 2) if group[i] == group[j]]
-    expected = np.mean([((profiles[i] - profiles[j]) / unit).norm().item() for i, j in pairs])
-    within, shuffled = plausibility.spread_within(profiles, group)
-    assert within == pytest.approx(expected, rel=1e-5)
-    everywhere = [
-        ((profiles[i] - profiles[j]) / unit).norm().item() for i, j in combinations(keep, 2)
-    ]
-    assert shuffled == pytest.approx(np.mean(everywhere), rel=0.03)
+    one, other = (half[keep] / half[keep].square().mean(0).sqrt() for half in (first, second))
+
+    def cosine(i, j):
+        return abs(torch.nn.functional.cosine_similarity(one[i], other[j], dim=0).item())
+
+    ordered = [(i, j) for i in range(11) for j in range(11) if i != j]
+    alike = [cosine(i, j) for i, j in ordered if group[keep[i]] == group[keep[j]]]
+    within, shuffled, itself = plausibility.alikeness(first, second, group)
+    assert within == pytest.approx(np.mean(alike), rel=1e-5)
+    assert itself == pytest.approx(np.mean([cosine(i, i) for i in range(11)]), rel=1e-5)
+    assert shuffled == pytest.approx(np.mean([cosine(i, j) for i, j in ordered]), rel=0.05)
 
 
-def test_alike_groups_have_less_spread_than_shuffled_ones():
-    centres = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    profiles = centres.repeat_interleave(5, 0) + 0.01 * torch.randn(20, 3)
-    within, shuffled = plausibility.spread_within(profiles, torch.arange(20) // 5)
-    assert within < 0.1 * shuffled
+def halves_of(profiles, noise=0.05):
+    return (profiles + noise * torch.randn_like(profiles) for _ in range(2))
+
+
+def test_numbers_that_do_the_same_are_alike_whatever_their_sign_and_size():
+    torch.manual_seed(0)
+    size = torch.randn(32, 1)
+    group = torch.arange(32) // 8
+    same = size * torch.randn(4, 5).repeat_interleave(8, 0)
+    within, shuffled, itself = plausibility.alikeness(*halves_of(same), group)
+    assert within == pytest.approx(itself, abs=0.05)
+    assert shuffled < 0.8 * within
+    all_same = size * torch.randn(1, 5)
+    within, shuffled, itself = plausibility.alikeness(*halves_of(all_same), group)
+    assert within == pytest.approx(shuffled, abs=0.05)
+    assert within > 0.9 * itself
+    within, shuffled, itself = plausibility.alikeness(*halves_of(torch.randn(32, 5)), group)
+    assert itself > 0.95
+    assert within == pytest.approx(shuffled, abs=0.1)
+    assert within < 0.6 * itself
+
+
+def test_alikeness_of_nothing_is_no_number():
+    nothing = torch.full((4, 3), torch.nan)
+    found = plausibility.alikeness(nothing, nothing, torch.zeros(4))
+    assert np.isnan(found).all()
+
+
+def test_transformations_of_some_images(response):
+    some = plausibility.transformations(response, slice(2, None))
+    with_all = plausibility.transformations(replace(response, described=response.described[2:]))
+    assert torch.equal(some.nan_to_num(9), with_all.nan_to_num(9))
 
 
 def test_strongest():
