@@ -120,12 +120,16 @@ def text(measured: Mapping[str, Any]) -> str:
 
 
 def number(value: float, spread: float | None = None) -> str:
-    """Return `value` to two digits of its `spread`, or to three of its own, at most 4 decimals."""
+    """Return `value` to two digits of its `spread`, or to three of its own, at most 4 decimals.
+
+    A whole number without spread is written as one: a count, say. What is tiny or huge is written
+    with an exponent.
+    """
     scale = spread or abs(value)
-    if not scale:
-        return "0"
-    if max(scale, abs(value)) < 1e-4:
+    if not 1e-4 <= max(scale, abs(value)) < 1e6 and scale:
         return f"{value:.1e}"
+    if not spread and float(value).is_integer():
+        return f"{value:.0f}"
     decimals = (1 if spread else 2) - math.floor(math.log10(scale))
     return f"{value:.{min(max(decimals, 0), 4)}f}"
 

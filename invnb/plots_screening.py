@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from invnb.image_transformations import Transformation
 from invnb.screening_curves import SoftmaxCurves, TranslationMap
 
+WIDE = 8.0  # inches: words stay readable when a figure is fitted into a page
+
 
 def axis_of(ax: Axes, one: Transformation) -> None:
     """Label the horizontal axis by a transformation, factors on a logarithmic scale."""
@@ -21,6 +23,33 @@ def axis_of(ax: Axes, one: Transformation) -> None:
         ax.set_xscale("log", base=2)
     ax.set_xlabel(f"{one.name.replace('_', ' ')} ({one.unit})", fontsize=8)
     ax.axvline(one.neutral, color="black", ls=":", lw=0.8)
+
+
+def _panels(number: int, columns: int, height: float, **shared: bool) -> tuple[Figure, np.ndarray]:
+    """Return a figure as wide as the page with panels, and their axes `[rows, columns]`.
+
+    Args:
+        number: of panels; places that are left over are empty.
+        columns: beside each other.
+        height: of a panel, in inches.
+        shared: axes, as in `plt.subplots`.
+
+    """
+    rows = -(-number // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(WIDE, height * rows), squeeze=False, layout="constrained", **shared
+    )
+    for ax in axes.flat[number:]:
+        ax.remove()
+    return figure, axes
+
+
+def _legend_below(figure: Figure, ax: Axes) -> None:
+    """Put the legend of one panel below all of them."""
+    handles, labels = ax.get_legend_handles_labels()
+    if ax.get_legend():
+        ax.get_legend().remove()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
 
 def accuracies(curves: pd.DataFrame, transformations: Sequence[Transformation]) -> Figure:
@@ -32,9 +61,7 @@ def accuracies(curves: pd.DataFrame, transformations: Sequence[Transformation]) 
         transformations: in the order of the panels.
 
     """
-    columns = 4
-    rows = -(-len(transformations) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(11, 2.3 * rows), sharey=True, squeeze=False)
+    figure, axes = _panels(len(transformations), 3, 2.0, sharey=True)
     for ax, one in zip(axes.flat, transformations, strict=False):
         sns.lineplot(
             curves[curves.transformation == one.name], x="magnitude", y="accuracy", hue="model",
@@ -42,10 +69,7 @@ def accuracies(curves: pd.DataFrame, transformations: Sequence[Transformation]) 
         )  # fmt: skip
         axis_of(ax, one)
         ax.set(ylim=(-0.02, 1.02), ylabel="accuracy")
-    axes[0, 0].legend(title="", frameon=False, fontsize=7)
-    for ax in axes.flat[len(transformations) :]:
-        ax.remove()
-    figure.tight_layout(pad=0.4)
+    _legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -57,8 +81,7 @@ def softmax(panels: Mapping[str, tuple[Transformation, SoftmaxCurves]], columns:
         columns: panels beside each other.
 
     """
-    rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 2.4 * rows), squeeze=False)
+    figure, axes = _panels(len(panels), columns, 2.2)
     for ax, (title, (one, curves)) in zip(axes.flat, panels.items(), strict=False):
         for name, means in zip(curves.classes, curves.means, strict=True):
             ax.plot(curves.magnitudes, means, label=name)
@@ -68,9 +91,6 @@ def softmax(panels: Mapping[str, tuple[Transformation, SoftmaxCurves]], columns:
         ax.set(ylim=(-0.02, 1.02), ylabel="mean softmax")
         ax.set_title(title, fontsize=9)
         ax.legend(fontsize=7, frameon=False)
-    for ax in axes.flat[len(panels) :]:
-        ax.remove()
-    figure.tight_layout(pad=0.4)
     return figure
 
 
@@ -82,12 +102,7 @@ def translations(maps: Mapping[str, TranslationMap], half: bool = True) -> Figur
         half: draw where it falls to half of what it is unmoved.
 
     """
-    columns = min(len(maps), 4)
-    rows = -(-len(maps) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(2.6 * columns, 2.4 * rows), squeeze=False, sharex=True, sharey=True,
-        layout="constrained",
-    )  # fmt: skip
+    figure, axes = _panels(len(maps), min(len(maps), 4), 2.1, sharex=True, sharey=True)
     axes[0, 0].invert_yaxis()
     for ax, (title, one) in zip(axes.flat, maps.items(), strict=False):
         shown = ax.pcolormesh(one.x, one.y, one.softmax, vmin=0, vmax=1, cmap="viridis")
@@ -96,8 +111,6 @@ def translations(maps: Mapping[str, TranslationMap], half: bool = True) -> Figur
             ax.contour(one.x, one.y, one.softmax, levels=[middle / 2], colors="white")
         ax.grid(visible=False)
         ax.set_title(title, fontsize=9)
-    for ax in axes.flat[len(maps) :]:
-        ax.remove()
     figure.supxlabel("right (widths)", fontsize=9)
     figure.supylabel("down (heights)", fontsize=9)
     figure.colorbar(shown, ax=axes, label="mean softmax", shrink=0.8)
@@ -114,13 +127,8 @@ def thresholds(table: pd.DataFrame) -> Figure:
     """
     names = list(dict.fromkeys(table.transformation))
     models = list(dict.fromkeys(table.model))
-    columns = 4
-    rows = -(-len(names) // columns)
     classes = list(dict.fromkeys(table["class"]))
-    high = 0.16 * len(classes) + 0.9
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(11, high * rows), sharey=True, squeeze=False
-    )
+    figure, axes = _panels(len(names), 3, 0.16 * len(classes) + 0.7, sharey=True)
     for ax, name in zip(axes.flat, names, strict=False):
         for i, model in enumerate(models):
             of = table[(table.transformation == name) & (table.model == model)]
@@ -130,10 +138,7 @@ def thresholds(table: pd.DataFrame) -> Figure:
         ax.set_yticks(range(len(classes)), classes, fontsize=7)
         ax.set_title(name.replace("_", " "), fontsize=9)
     axes[0, 0].invert_yaxis()
-    axes[0, 0].legend(fontsize=7, frameon=False)
-    for ax in axes.flat[len(names) :]:
-        ax.remove()
-    figure.tight_layout(pad=0.4)
+    _legend_below(figure, axes[0, 0])
     return figure
 
 
@@ -147,7 +152,7 @@ def training(records: Mapping[str, Mapping[str, np.ndarray]], window: int = 25) 
     """
     columns = list(next(iter(records.values())))
     figure, axes = plt.subplots(
-        len(records), len(columns), figsize=(3.4 * len(columns), 2.1 * len(records)), squeeze=False
+        len(records), len(columns), figsize=(2.7 * len(columns), 2.0 * len(records)), squeeze=False
     )
     for line, (title, values) in zip(axes, records.items(), strict=True):
         for ax, name in zip(line, columns, strict=True):
@@ -203,9 +208,9 @@ def pictures_frame(
         ax.set_title(title, fontsize=8)
     for i, (model, rows) in enumerate(bars.items()):
         left = (len(images) + 1.7 * i + 0.7) * share
-        ax = figure.add_axes((left, 0.12, share - 0.01, 0.7))
+        ax = figure.add_axes((left, 0.18, share - 0.04, 0.64))
         ax.barh([name for name, _ in rows], [value for _, value in rows])
-        ax.set(xlim=(0, 1))
+        ax.set(xlim=(0, 1), xticks=[0, 0.5, 1])
         ax.invert_yaxis()
         ax.tick_params(labelsize=7)
         ax.set_title(model, fontsize=8)

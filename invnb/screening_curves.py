@@ -115,7 +115,9 @@ def takeover(table: Table, name: str, label: int, magnitude: float) -> Takeover:
 def half_shifts(
     pairs: Sequence[tuple[float, float]], accuracy: Sequence[float]
 ) -> tuple[float | None, float | None]:
-    """Return the shift along one axis, and along each of both at once, that halves accuracy.
+    """Return the shift along one axis, and along each of both at once, that costs as much accuracy.
+
+    Namely half of it, or what the costliest shift along one axis costs, where that is less.
 
     If shifts added up, half as much along each of both would do; if they counted by their distance,
     .71 as much; if only the larger counted, as much (CS-06).
@@ -126,19 +128,20 @@ def half_shifts(
 
     Returns:
         Two shifts, in the units of the pairs, means over directions; None for one that is never
-        reached. Between two shifts accuracy is taken to fall on a line.
+        reached, as none is where no shift costs anything. Between two shifts accuracy is taken to
+        fall on a line.
 
     """
     at = {tuple(pair): value for pair, value in zip(pairs, accuracy, strict=True)}
     steps = sorted({abs(x) for x, _ in at})
     single = [np.mean([at[d] for d in ((v, 0), (-v, 0), (0, v), (0, -v))]) for v in steps]
     both = [np.mean([at[d] for d in ((v, v), (-v, v), (v, -v), (-v, -v))]) for v in steps]
-    return _first_half(steps, single), _first_half(steps, both)
+    goal = max(single[0] / 2, min(single))
+    return _first_at(goal, steps, single), _first_at(goal, steps, both)
 
 
-def _first_half(steps: Sequence[float], falling: Sequence[float]) -> float | None:
-    """Return where values first fall to half of the first, None where they do not."""
-    goal = falling[0] / 2
+def _first_at(goal: float, steps: Sequence[float], falling: Sequence[float]) -> float | None:
+    """Return where values first fall to a goal below the first, None where they do not."""
     for (s0, s1), (v0, v1) in zip(pairwise(steps), pairwise(falling), strict=True):
         if v1 <= goal < v0:
             return float(s0 + (s1 - s0) * (v0 - goal) / (v0 - v1))

@@ -42,6 +42,7 @@ SMALL = "small"  # for shapes: trained in seconds
 # torchvision's names count as the source's, and so does what is trained here in their place
 ROLES = {"alexnet": "AlexNet", "resnet101": "ResNet", "ResNet20": "ResNet"}
 NO_IDENTIFIER = re.compile(r"\W+", re.ASCII)
+CHECKSUM = re.compile(r"-[0-9a-f]{8}$")  # that names of published weights end with
 # Accuracies that networks in these roles are expected to have: on CIFAR-10 those made here, on
 # ImageNet torchvision's with their first weights.
 GOALS = {
@@ -284,14 +285,15 @@ def roles(models: Iterable[ImageModel]) -> dict[str, str]:
 
     `AlexNet` and `ResNet` are the networks of the source, or those trained here in their place; any
     other has its short name. Where several would be called the same, the first of them is, and the
-    others have the name of their weights behind it.
+    others have the name of their weights behind it, without a checksum.
     """
     found: dict[str, str] = {}
     for model in models:
         short = ROLES.get(model.short_name, model.short_name)
         head, _, file = model.name.partition("@")
         weights = Path(file).stem if file else head.rpartition(":")[2]
-        named = (short, *(NO_IDENTIFIER.sub("_", n) for n in (f"{short}_{weights}", model.name)))
+        longer = (f"{short}_{CHECKSUM.sub('', weights)}", f"{short}_{weights}", model.name)
+        named = (short, *(NO_IDENTIFIER.sub("_", n) for n in longer))
         found[model.name] = next(name for name in named if name not in found.values())
     return found
 

@@ -17,7 +17,7 @@ def published(tmp_path, monkeypatch):
     for folder in ("server", "data", "here"):
         (tmp_path / folder).mkdir()
     (tmp_path / "server" / name).write_bytes(content)
-    monkeypatch.setattr(published_weights, "FILES", (name,))
+    monkeypatch.setattr(published_weights, "FILES", {name: 0.9})
     address = (tmp_path / "server").as_uri() + "/{file}"
     monkeypatch.setattr(published_weights, "ADDRESS", address)
     monkeypatch.setenv("INVNB_DATA", str(tmp_path / "data"))

@@ -166,6 +166,11 @@ def test_what_is_returned_is_a_copy_and_a_name_recorded_again_is_replaced():
         (0.3, None, "0.300"),
         (2.3e-12, None, "2.3e-12"),
         (2.3e-12, 1.1e-12, "2.3e-12"),
+        (3465088816469.0, 5.2e12, "3.5e+12"),
+        (0.266, 0.04, "0.266"),
+        (10.0, None, "10"),
+        (11.0, 0.0, "11"),
+        (-1.5, None, "-1.50"),
     ],
 )
 def test_numbers_have_as_many_digits_as_their_spread_warrants(value, spread, expected):
@@ -177,7 +182,7 @@ def test_text_of_a_measurement():
     assert text(two) == "0.9425 ± 0.0021 (n = 2)"
     assert text(measurement("a", [0.5], unit="1", seeds=[0])) == "0.500 (n = 1)"
     assert text(measurement("a", 0.5, unit="1")) == "0.500"
-    assert text(measurement("a", [2, 2], unit="1", seeds=[0, 1])) == "2.00 ± 0 (n = 2)"
+    assert text(measurement("a", [2, 2], unit="1", seeds=[0, 1])) == "2 ± 0 (n = 2)"
 
 
 def test_an_output_shows_nothing_and_is_glue_and_data_at_once(outputs_of):

@@ -25,9 +25,16 @@ def test_both_shifts_at_once(size, expected):
     assert both / one == pytest.approx(expected)
 
 
-def test_directions_are_averaged_and_what_is_never_halved_is_none():
+def test_directions_are_averaged():
     one_sided = [1.0 - 1.6 * max(x, 0) for x, _ in PAIRS]  # only a shift to the right matters
-    one, both = half_shifts(PAIRS, one_sided)
-    assert one is None  # the mean over four directions falls to .8 at .5 widths
-    assert both is None
+    # so that one axis costs .2 on average at most, and half of the diagonals cost .4 a half width
+    assert half_shifts(PAIRS, one_sided) == pytest.approx((0.5, 0.25))
     assert half_shifts(PAIRS, [1.0 - 2 * abs(x) for x, _ in PAIRS])[1] == pytest.approx(0.25)
+
+
+def test_what_is_never_reached_is_none():
+    assert half_shifts(PAIRS, [0.8] * len(PAIRS)) == (None, None)
+    crossed = [1.0 - 0.5 * abs(abs(x) - abs(y)) for x, y in PAIRS]  # equal shifts cancel
+    one, both = half_shifts(PAIRS, crossed)
+    assert one == pytest.approx(0.5)
+    assert both is None

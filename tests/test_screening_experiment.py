@@ -170,6 +170,9 @@ def test_models_of_one_name_are_told_apart():
     assert called("ResNet20", "ResNet@a/net-56.th", "ResNet@b/net-56.th", "ResNet@a/net-20.th") == [
         "ResNet", "ResNet_net_56", "ResNet_b_net_56_th", "ResNet_net_20"
     ]  # fmt: skip
+    assert called("ResNet20", "ResNet@resnet20-12fca82f.th", "ResNet@resnet20-0fca82f1.th") == [
+        "ResNet", "ResNet_resnet20", "ResNet_resnet20_0fca82f1"
+    ]  # fmt: skip
     assert called("alexnet", "alexnet:IMAGENET1K_V1") == ["AlexNet", "AlexNet_IMAGENET1K_V1"]
 
 
