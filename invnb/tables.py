@@ -1,5 +1,6 @@
 """Tables of a chapter: Markdown, so that Jupyter and the book show them alike."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,9 +8,16 @@ from IPython.display import Markdown
 
 from invnb.measurements import number
 
+# Names of measurements, which would make a column as wide as they are long
+LONG_NAME = re.compile(r"\b[A-Za-z][\w.]{19,}\b")
+
 
 def markdown_table(rows: Iterable[Mapping[str, Any]]) -> Markdown:
-    """Return rows of equal keys as a Markdown table; the keys are its head, NaN is a dash."""
+    """Return rows of equal keys as a Markdown table; the keys are its head, NaN is a dash.
+
+    Names of 20 letters and more, but for code and links, may be broken behind a dot or an
+    underscore.
+    """
     rows = list(rows)
     lines = [list(rows[0]), ["---"] * len(rows[0]), *([*row.values()] for row in rows)]
     return Markdown("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines))
@@ -33,4 +41,6 @@ def with_interval(measured: Mapping[str, Any] | None) -> str:
 
 def _cell(value: Any) -> str:
     text = str(value).replace("|", "\\|").replace("\n", " ")
+    if "`" not in text and "](" not in text:  # code and addresses stay as they are
+        text = LONG_NAME.sub(lambda name: re.sub(r"([._])", r"\1<wbr>", name[0]), text)
     return "–" if text == "nan" else text

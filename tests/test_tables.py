@@ -30,3 +30,15 @@ def test_a_table_keeps_bars_and_line_breaks_inside_its_cells():
 def test_a_number_that_is_none_is_a_dash():
     table = markdown_table([{"a": float("nan"), "b": f"{float('nan'):.2f}"}]).data
     assert table.splitlines()[-1] == "| – | – |"
+
+
+def test_long_names_may_be_broken_but_not_code_and_links():
+    cells = (
+        "ITN_x.AlexNet.half_space < 1", "a_short.name", "`ITN_x.AlexNet.half_space`",
+        "[page](some_long_page_of_mine.html)",
+    )  # fmt: skip
+    lines = markdown_table({"a": cell} for cell in cells).data.splitlines()[2:]
+    assert lines == [
+        "| ITN_<wbr>x.<wbr>AlexNet.<wbr>half_<wbr>space < 1 |",
+        *(f"| {cell} |" for cell in cells[1:]),
+    ]
