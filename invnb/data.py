@@ -7,13 +7,11 @@ lies in the folder is changed or deleted.
 
 import gzip
 import os
-import socket
 import zlib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from hashlib import md5, sha256
-from http.client import HTTPException
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,13 +22,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from tqdm.auto import tqdm
 
+from invnb.downloads import downloading
 from invnb.errors import InvnbError
 from invnb.paths import data_dir
 from invnb.vision import torchvision
-
-TIMEOUT = (
-    30.0  # seconds without an answer before a download counts as failed; torchvision sets none
-)
 
 # torchvision's own bar is text, whose lines would stay in the executed chapter
 torchvision.datasets.utils.tqdm = partial(tqdm, leave=False)
@@ -223,23 +218,19 @@ def _download(published: Published, raw: Path, missing: list[str]) -> dict[str, 
             f"{published.name} cannot be downloaded into {raw} ({error.strerror}): "
             "make this folder writable, or set INVNB_DATA to one that is"
         ) from error
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        with temporary as folder:
-            published.dataset(folder, download=True)
-            downloaded = Path(folder, published.name, "raw")
-            found = _read_all(published, downloaded)
-            for file in missing:
-                os.replace(downloaded / file, raw / file)
-    except (OSError, RuntimeError, HTTPException, DataError) as error:
-        reason = " ".join(str(error).split())
-        raise DataUnavailableError(
+
+    def failure(reason: str) -> DataUnavailableError:
+        return DataUnavailableError(
             f"{published.name} could not be downloaded into {raw} ({reason}): check the network "
             f"and run again, or set INVNB_DATA to a folder that has {published.name}/raw"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+        )
+
+    with downloading(failure), temporary as folder:
+        published.dataset(folder, download=True)
+        downloaded = Path(folder, published.name, "raw")
+        found = _read_all(published, downloaded)
+        for file in missing:
+            os.replace(downloaded / file, raw / file)
     return found
 
 

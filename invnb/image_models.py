@@ -4,12 +4,10 @@ Preprocessing is in two halves, so that transformations act in between: `fit` br
 the network's size, in [0, 255], and `normalise` makes of it what the network was trained on.
 """
 
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -17,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from invnb import loading
-from invnb.data import TIMEOUT
+from invnb.downloads import downloading
 from invnb.errors import InvnbError
 from invnb.vision import torchvision
 
@@ -199,16 +197,13 @@ def _downloaded(
     name: str, build: Callable[..., nn.Module], weights: torchvision.models.WeightsEnum
 ) -> nn.Module:
     """Return torchvision's network with published weights, downloaded where they are not yet."""
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        return build(weights=weights)
-    except (OSError, RuntimeError, HTTPException) as error:
-        reason = " ".join(str(error).split())
+
+    def failure(reason: str) -> InvnbError:
         file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
-        raise InvnbError(
+        return InvnbError(
             f"weights {weights} of model {name!r} cannot be had ({reason}): check the network, put "
             f"the file at {file}, or name one as in {name.partition(':')[0]}@checkpoint.pt"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+        )
+
+    with downloading(failure):
+        return build(weights=weights)

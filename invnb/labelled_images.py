@@ -5,11 +5,9 @@ Images are read when they are needed, so memory does not grow with their number.
 
 import json
 import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from tqdm.auto import tqdm
 
 from invnb import shapes
 from invnb.archives import unpacked
-from invnb.data import TIMEOUT, DataError, DataUnavailableError
+from invnb.data import DataError, DataUnavailableError
+from invnb.downloads import downloading
 from invnb.paths import data_dir
 from invnb.vision import torchvision
 
@@ -217,17 +216,14 @@ def _in_memory(
 
 
 def _by_torchvision(make: Callable[[], object], title: str, root: Path) -> object:
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
+    def failure(reason: str) -> DataUnavailableError:
+        return DataUnavailableError(
+            f"{title} is not in {root}, and torchvision cannot get it ({reason}): put it there, or "
+            "set INVNB_DATA to a folder that has it"
+        )
+
+    with downloading(failure):
         return make()
-    except (OSError, RuntimeError, HTTPException) as error:
-        raise DataUnavailableError(
-            f"{title} is not in {root}, and torchvision cannot get it ({_why(error)}): put it "
-            "there, or set INVNB_DATA to a folder that has it"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
 
 
 def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages:

@@ -5,12 +5,11 @@ the lossless images. A file's name ends with the beginning of its SHA-256.
 """
 
 import re
-import socket
-from http.client import HTTPException
 from pathlib import Path
 
 import torch
 
+from invnb.downloads import downloading
 from invnb.errors import InvnbError
 from invnb.paths import data_dir
 
@@ -21,7 +20,6 @@ FILES = {  # and the published accuracy on the lossless test images
     "resnet44-014dd654.th": 0.9310,
     "resnet56-4bfd9763.th": 0.9339,
 }
-TIMEOUT = 30.0  # seconds without an answer
 
 
 def find(file: str) -> Path:
@@ -43,16 +41,13 @@ def find(file: str) -> Path:
             return path
     kept.parent.mkdir(parents=True, exist_ok=True)
     (prefix,) = re.findall(r"-([0-9a-f]+)\.", file)
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        torch.hub.download_url_to_file(ADDRESS.format(file=file), str(kept), prefix, progress=False)
-    except (OSError, RuntimeError, HTTPException) as error:
-        reason = " ".join(str(error).split())
-        raise InvnbError(
+
+    def failure(reason: str) -> InvnbError:
+        return InvnbError(
             f"checkpoint {file} cannot be downloaded ({reason}): check the network, or put the "
             f"file into {data_dir()}"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+        )
+
+    with downloading(failure):
+        torch.hub.download_url_to_file(ADDRESS.format(file=file), str(kept), prefix, progress=False)
     return kept

@@ -19,7 +19,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from invnb import data
+from invnb import data, downloads
 from invnb.data import DataError, DataUnavailableError, load
 from invnb.errors import InvnbError
 from invnb.vision import torchvision
@@ -351,7 +351,7 @@ def test_failed_download_then_retry(fault, file, raw, server, monkeypatch):
     """The first file or the last fails: one sentence, nothing left behind, and a retry succeeds."""
     server.faults[file] = fault
     if fault == "stalled half way":
-        monkeypatch.setattr(data, "TIMEOUT", 0.3)
+        monkeypatch.setattr(downloads, "TIMEOUT", 0.3)
     with pytest.raises(DataUnavailableError) as error:
         load("mnist", raw.parents[1])
     assert str(error.value).startswith(f"MNIST could not be downloaded into {raw} (")
@@ -361,7 +361,7 @@ def test_failed_download_then_retry(fault, file, raw, server, monkeypatch):
     assert list(raw.iterdir()) == []
     assert socket.getdefaulttimeout() is None
     server.faults.clear()
-    monkeypatch.setattr(data, "TIMEOUT", 30.0)
+    monkeypatch.setattr(downloads, "TIMEOUT", 30.0)
     assert_tiny(load("mnist", raw.parents[1]), "download")
 
 
