@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from invnb import claims, paths
+from invnb.measurements import ABSENT
 from invnb.recording import measurements, record
 
 # {glue:text}`R4.DA.LI`, or {glue:text}`../notebooks/NAME.ipynb::R4.DA.LI:s` from another page.
@@ -34,15 +35,13 @@ def cited_by_claims(notebook: str) -> set[str]:
     return {name for claim in claims.load(notebook) for name in claim.metrics}
 
 
-def record_missing(notebook: str, reason: str = "not in this run") -> list[str]:
+def record_missing(notebook: str) -> list[str]:
     """Record every measurement that is cited but was not made, with no value and a reason.
 
-    So a chapter that ran with fewer models still builds, and says at each number that it is not
-    there.
+    So a chapter that ran with fewer models still builds, with a dash for each such number.
 
     Args:
         notebook: name without suffix.
-        reason: why the values are missing.
 
     Returns:
         The names, sorted.
@@ -51,7 +50,7 @@ def record_missing(notebook: str, reason: str = "not in this run") -> list[str]:
     wanted = cited(notebook) | cited_by_claims(notebook)
     missing = sorted(wanted - measurements().keys())
     for name in missing:
-        record(name, None, unit="1", reason=reason)
+        record(name, None, unit="1", reason=ABSENT)
     return missing
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from invnb import statistics
 from invnb.errors import InvnbError
 
+ABSENT = "not in this run"  # the reason of what was not measured at all
 NAME = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
 
 
@@ -109,9 +110,9 @@ def summarise(measured: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(measured: Mapping[str, Any]) -> str:
-    """Return a measurement for prose: mean ± standard deviation and n."""
+    """Return a measurement for prose: mean ± standard deviation and n; a dash for none."""
     if measured["n"] == 0:
-        return f"– ({measured['reason']})"
+        return "–" if measured["reason"] == ABSENT else f"– ({measured['reason']})"
     n = "" if measured["seeds"] is None else f" (n = {measured['n']})"
     if "axis" in measured:
         return f"{len(measured['mean'])} values along {measured['axis']['name']}{n}"

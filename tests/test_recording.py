@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from invnb import recording
 from invnb.errors import InvnbError
-from invnb.measurements import measurement, number, text
+from invnb.measurements import ABSENT, measurement, number, text
 from invnb.recording import MEASUREMENT, RUN, describe_run, glue_text, measurements, record
 
 
@@ -73,11 +73,12 @@ def test_a_missing_value_needs_a_reason():
 
 
 def test_nothing_measured_is_said_with_its_reason():
-    record("a", None, unit="nats", reason="not in this run")
+    record("a", None, unit="nats", reason="it diverged")
     made = measurements()["a"]
     assert made["values"] == [None]
     assert (made["n"], made["mean"], made["sd"], made["ci95"]) == (0, None, None, None)
-    assert text(made) == "– (not in this run)"
+    assert text(made) == "– (it diverged)"
+    assert text(measurement("a", None, unit="nats", reason=ABSENT)) == "–"
 
 
 def test_lengths_must_agree():
