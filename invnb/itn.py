@@ -24,39 +24,42 @@ PADDINGS = ("zeros", "border", "reflection")
 
 
 class Controller(nn.Module):
-    """Two dense ReLU layers and a linear read-out that gives an affine map, `[rows, rows + 1]`.
+    """Two dense layers, rectified in between, that give an affine map, `[rows, rows + 1]`.
 
     The source says "two fully connected layers with rectified linear activation functions"; the
-    read-out behind them is needed, because no entry of a matrix could be negative without. Its
-    weights start at zero and its bias at the identity (ones on the diagonal), so that every
-    control value gives exactly the identity.
+    second is linear here, because no entry of a matrix could be negative otherwise. Its weights
+    start at zero and its bias at the identity (ones on the diagonal), so that every control value
+    gives exactly the identity.
 
     Args:
         rows: of the matrix.
-        width: of both dense layers; the source gives none.
+        width: of the hidden layer; the source gives none.
 
     """
 
     def __init__(self, rows: int, width: int = 64):
         super().__init__()
         self.shape = (rows, rows + 1)
-        self.dense1, self.dense2 = nn.Linear(2, width), nn.Linear(width, width)
+        self.dense = nn.Linear(2, width)
         self.matrix = nn.Linear(width, rows * (rows + 1))
         nn.init.zeros_(self.matrix.weight)
         with torch.no_grad():
             self.matrix.bias.copy_(torch.eye(*self.shape).flatten())
 
+    def hidden(self, control: Tensor) -> Tensor:
+        """Map control values `[B, 2]`, 0 to 1, to the rectified units, `[B, width]`."""
+        return torch.relu(self.dense(control))
+
     def forward(self, control: Tensor) -> Tensor:
         """Map control values `[B, 2]`, 0 to 1, to matrices `[B, rows, rows + 1]`."""
-        hidden = torch.relu(self.dense2(torch.relu(self.dense1(control))))
-        return self.matrix(hidden).unflatten(1, self.shape)
+        return self.matrix(self.hidden(control)).unflatten(1, self.shape)
 
 
 class InvariantTransformerNet(nn.Module):
     """A learned family of transformations F(k1, k2): first of colour, then of space.
 
     Args:
-        width: of the controllers' dense layers.
+        width: of the controllers' hidden layers.
         colour_by: which of `CONTROLS` drives colour; the other one drives space. The source's
             loss attaches k1 to colour, its figures attach k1 to space. As both are drawn alike,
             this only decides what they are called.

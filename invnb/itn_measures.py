@@ -5,6 +5,7 @@ value a step, such as a field of `invnb.itn_training.Record`; measures of a net 
 control values.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,11 @@ from invnb.errors import InvnbError
 from invnb.image_training import predict
 from invnb.itn import LOSS_ON, InvariantTransformerNet, inverse, magnitude, one_of
 from invnb.itn_training import frozen
-from invnb.matching import bracket
 
 PARTS = ("colour", "space")
 POINTS = 11
 END = 0.1  # share of a training that counts as its end, and as its beginning
+CONSTANT = 0.05  # matrices that vary by less, of their mean |A - I|, do not follow their control
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def rank_correlation(
         loss_on: `sampler`, or `image` to measure space by the sampler's inverse.
 
     Returns:
-        -1 to 1; None where all matrices are equally far from the identity.
+        -1 to 1; None where all matrices are equally far from the identity, or the controller has
+        nearly the same for all (`variation` below `CONSTANT`), so that ranks mean nothing.
 
     """
     one_of("loss_on", loss_on, LOSS_ON)
@@ -177,10 +179,41 @@ def rank_correlation(
         matrices = inverse(matrices)
     along = torch.linspace(0, 1, points, dtype=torch.float64)
     control, far = torch.cartesian_prod(along, along).sum(1), magnitude(matrices).flatten()
-    if (far == far[0]).all():
+    if (far == far[0]).all() or _variation(matrices) < CONSTANT:
         return None
     # sums of equal parts differ in their last bits, which are no ranks
     return float(spearmanr(control.mul(points - 1).round(), far).statistic)
+
+
+def variation(net: InvariantTransformerNet, part: str, points: int = POINTS) -> float:
+    """Return how much a part's matrix follows its control: 0 where it is constant.
+
+    The largest distance |A(k) - A(k')| of any two, by the mean |A(k) - I|; 0 for the identity.
+
+    Args:
+        net: the trained net.
+        part: one of `PARTS`.
+        points: values of either number of the control.
+
+    """
+    return _variation(over_controls(net, part, points))
+
+
+def _variation(matrices: Tensor) -> float:
+    flat = matrices.flatten(0, 1).flatten(1)
+    mean = magnitude(matrices).mean()
+    return (torch.pdist(flat).max() / mean).item() if mean > 0 else 0.0
+
+
+def living(net: InvariantTransformerNet, part: str, points: int = POINTS) -> float:
+    """Return the share of a controller's rectified units that any control value makes positive."""
+    one_of("part", part, PARTS)
+    controller = net.colour if part == "colour" else net.space
+    along = torch.linspace(0, 1, points)
+    control = torch.cartesian_prod(along, along).to(controller.matrix.weight)
+    with torch.no_grad():
+        units = controller.hidden(control)
+    return (units > 0).any(0).float().mean().item()
 
 
 def extremes(net: InvariantTransformerNet, points: int = POINTS) -> Extremes:
@@ -237,28 +270,30 @@ def reach(
     return None
 
 
-def at_agreement(
-    agreements: Mapping[float, float], magnitudes: Mapping[float, float], level: float
+def furthest_borne(
+    agreements: Mapping[float, float | None], magnitudes: Mapping[float, float], level: float
 ) -> float | None:
-    """Return the magnitude that weighted sums reach at an agreement, such as the switch's (CS-17).
-
-    Between the two neighbouring weights whose agreements enclose the level; magnitudes, which
-    differ by factors, are taken to grow evenly on a logarithmic scale.
+    """Return how far weighted sums go that keep as many classes as the switch does (CS-17).
 
     Args:
-        agreements: of the net trained with each weight, fraction.
-        magnitudes: how far the same nets go, above 0.
-        level: agreement to compare at.
+        agreements: of the net trained with each weight, fraction; None where training diverged.
+        magnitudes: how far the same nets go, 0 or more.
+        level: agreement of the switch's net.
 
     Returns:
-        The magnitude; None where no two neighbouring weights enclose the level, or where one of the
-        two stays at the identity.
+        The largest magnitude at an agreement of the level or above; None where no net has that.
 
     """
-    pair = bracket(agreements, level)
-    if pair is None:
-        return None
-    (x0, x1), (y0, y1) = ([of[weight] for weight in pair] for of in (agreements, magnitudes))
-    if min(y0, y1) <= 0:
-        return None
-    return y0 if x0 == x1 else float(y0 * (y1 / y0) ** ((level - x0) / (x1 - x0)))
+    borne = [magnitudes[w] for w, kept in agreements.items() if kept is not None and kept >= level]
+    return max(borne, default=None)
+
+
+def diverged(losses: Tensor, classes: int) -> bool:
+    """Return whether a training ended where the classifier is worse than an even guess (CS-17).
+
+    Args:
+        losses: cross entropy at each step, `[T]`, nats.
+        classes: K; an even guess over them costs log K.
+
+    """
+    return begin_and_end(losses)[1] > math.log(classes)

@@ -118,12 +118,13 @@ def translations(maps: Mapping[str, TranslationMap], half: bool = True) -> Figur
     return figure
 
 
-def thresholds(table: pd.DataFrame) -> Figure:
+def thresholds(table: pd.DataFrame, units: Mapping[str, str]) -> Figure:
     """Draw each class's threshold with its interval, a panel per transformation.
 
     Args:
         table: one row per model, transformation and class, with value, low and high (NaN where
-            there is no interval).
+            there is no interval), and whether it is reached: an arrow at the value where not.
+        units: of the thresholds, by transformation.
 
     """
     names = list(dict.fromkeys(table.transformation))
@@ -134,10 +135,13 @@ def thresholds(table: pd.DataFrame) -> Figure:
         for i, model in enumerate(models):
             of = table[(table.transformation == name) & (table.model == model)]
             y = [classes.index(c) + 0.22 * (i - (len(models) - 1) / 2) for c in of["class"]]
-            error = [of.value - of.low, of.high - of.value]
-            ax.errorbar(of.value, y, xerr=error, fmt="o", ms=3, lw=1, label=model)
+            of = of.assign(y=y)
+            there, beyond = of[of.reached], of[~of.reached]
+            error = [there.value - there.low, there.high - there.value]
+            drawn = ax.errorbar(there.value, there.y, xerr=error, fmt="o", ms=3, lw=1, label=model)
+            ax.plot(beyond.value, beyond.y, ">", ms=5, mfc="none", color=drawn.lines[0].get_color())
         ax.set_yticks(range(len(classes)), classes, fontsize=7)
-        ax.set_title(name.replace("_", " "), fontsize=9)
+        ax.set_xlabel(f"{name.replace('_', ' ')} ({units[name]})", fontsize=8)
     axes[0, 0].invert_yaxis()
     _legend_below(figure, axes[0, 0])
     return figure

@@ -80,12 +80,12 @@ def search(
 ) -> Found:
     """Return the furthest of many random transformations at which accuracy keeps its level.
 
-    A proposal adds normal noise, of a size drawn evenly on a logarithmic scale, to all 18
-    entries of the identity, or of the furthest so far (`climbing`, a strategy of evolution with
-    one parent and one child). One that goes no further than the furthest so far is dropped unseen;
-    the others are shown images, part by part, until too many are mistaken for the level to be
-    kept. There are at most as many proposals as images in the budget. What is found owes some of
-    its accuracy to luck with these images: judge it on others.
+    A proposal adds normal noise to all 18 entries of the identity, or of the furthest so far
+    (`climbing`, a strategy of evolution with one parent and one child); of two sizes, for colour
+    and for space, each drawn evenly on a logarithmic scale. One that goes no further than the
+    furthest so far is dropped unseen; the others are shown images, part by part, until too many are
+    mistaken for the level to be kept. There are at most as many proposals as images in the budget.
+    What is found owes some of its accuracy to luck with these images: judge it on others.
 
     Args:
         classifier: normalised images `[B, 3, H, W]` to logits `[B, K]`; stays as it is.
@@ -123,10 +123,14 @@ def search(
         kept, shown = _accuracy(classifier, images, labels, identity, padding, 0.0, chunk)
         while shown + len(images) <= budget and proposals < budget:
             proposals += 1
-            size = torch.rand((), generator=generator, dtype=torch.float64) * (high - low) + low
-            noise = size.exp().float() * torch.randn(18, generator=generator)
-            colour, sampler = best if climbing else identity
-            pair = (colour + noise[:12].reshape(3, 4), sampler + noise[12:].reshape(2, 3))
+            sizes = torch.rand(2, generator=generator, dtype=torch.float64) * (high - low) + low
+            noise = torch.randn(18, generator=generator).split((12, 6))
+            pair = tuple(
+                matrix + size * part.reshape(matrix.shape)
+                for matrix, size, part in zip(
+                    best if climbing else identity, sizes.exp().float(), noise, strict=True
+                )
+            )
             far = distance(*pair, c_theta, loss_on).item()
             if not furthest < far < float("inf"):
                 continue

@@ -102,10 +102,22 @@ class Takeover:
     share: float
 
 
-def takeover(table: Table, name: str, label: int, magnitude: float) -> Takeover:
-    """Return the wrong class that images of one class are most often taken for (CS-02)."""
+def takeover(
+    table: Table, name: str, label: int, magnitude: float, among: np.ndarray | None = None
+) -> Takeover:
+    """Return the wrong class that images of one class are most often taken for (CS-02).
+
+    Args:
+        table: of a screening.
+        name: of a transformation.
+        label: the class.
+        magnitude: one of the transformation's.
+        among: which images count, bool `[N]`; None for all.
+
+    """
     m = table.transformation(name).magnitudes.index(magnitude)
-    predicted = table.predicted(name)[m, table.labels == label]
+    these = table.labels == label
+    predicted = table.predicted(name)[m, these if among is None else these & among]
     counts = np.bincount(predicted, minlength=len(table.classes))
     counts[label] = 0
     k = int(counts.argmax())

@@ -39,6 +39,11 @@ class Critical:
     returns: np.ndarray
 
     @property
+    def flipped(self) -> np.ndarray:
+        """Whether there is a first flip at all, bool `[N]`."""
+        return self.step < len(self.magnitudes)
+
+    @property
     def magnitude(self) -> np.ndarray:
         """The first magnitude at which the prediction has flipped, NaN where it never does."""
         return np.append(self.magnitudes, np.nan)[self.step]
@@ -125,10 +130,11 @@ class Thresholds:
     def variance_ratio(self) -> float | None:
         """Return the variance between classes by the mean squared standard error (CS-01).
 
-        None with fewer than two classes that have two right images or more. Infinite where classes
-        differ and images do not.
+        Over classes whose threshold lies within what was screened: of the others only a bound is
+        known. None with fewer than two of them that have two right images or more. Infinite where
+        classes differ and images do not.
         """
-        usable = self.n >= 2
+        usable = (self.n >= 2) & self.reached
         if usable.sum() < 2:
             return None
         between = self.values[usable].var(ddof=1)

@@ -56,11 +56,10 @@ def test_loss_has_no_gradient_where_the_net_starts():
     assert all(p.grad.abs().max() == 0 for p in net.parameters())
 
 
-def test_controllers_are_two_relu_layers_and_a_linear_read_out():
+def test_controllers_are_two_dense_layers_rectified_in_between():
     controller, k = randomised().space, torch.rand(4, 2)
-    hidden = k
-    for layer in (controller.dense1, controller.dense2):
-        hidden = (hidden @ layer.weight.T + layer.bias).clamp(min=0)
+    hidden = (k @ controller.dense.weight.T + controller.dense.bias).clamp(min=0)
+    torch.testing.assert_close(controller.hidden(k), hidden)
     by_hand = (hidden @ controller.matrix.weight.T + controller.matrix.bias).reshape(4, 2, 3)
     torch.testing.assert_close(controller(k), by_hand)
 

@@ -13,14 +13,17 @@ from invnb.itn import InvariantTransformerNet, inverse, magnitude
 from invnb.itn_measures import (
     Extremes,
     agreement,
-    at_agreement,
     begin_and_end,
+    diverged,
     extremes,
+    furthest_borne,
+    living,
     over_controls,
     rank_correlation,
     reach,
     slope,
     steps_to_half,
+    variation,
 )
 
 
@@ -150,6 +153,25 @@ def test_rank_correlation_of_what_grows_with_k_is_one():
     assert rank_correlation(InvariantTransformerNet(), "space") is None
 
 
+def test_a_matrix_that_hardly_follows_its_control_has_no_rank():
+    net = net_with(colour=brighter(1e-3))
+    net.colour.forward = lambda control: Linear.forward(net.colour, control + 30)
+    assert variation(net, "colour") == pytest.approx(2 / 61, rel=1e-3)  # sums of 60 to 62
+    assert rank_correlation(net, "colour") is None
+    assert variation(net_with(colour=brighter(0.1)), "colour") == pytest.approx(2, rel=1e-3)
+    assert variation(InvariantTransformerNet(), "space") == 0
+
+
+def test_living_units_by_hand():
+    net = InvariantTransformerNet(4)
+    with torch.no_grad():  # positive always, never, at k = (1, 1) alone, at (0, 0) alone
+        net.space.dense.weight.copy_(torch.tensor([[1.0, 1], [-1, -1], [1, 1], [-1, -1]]))
+        net.space.dense.bias.copy_(torch.tensor([0.5, 0, -1.95, 0.05]))
+    assert living(net, "space") == 0.75
+    with pytest.raises(InvnbError, match="part must be one of colour, space, got 'time'"):
+        living(net, "time")
+
+
 @pytest.mark.parametrize("loss_on", ["sampler", "image"])
 @pytest.mark.parametrize("part", ["colour", "space"])
 def test_rank_correlation_is_spearmans(part, loss_on):
@@ -215,15 +237,16 @@ def test_reach_of_what_the_image_undergoes_is_that_of_the_inverse():
     assert colour[0] == colour[1]
 
 
-def test_magnitude_at_equal_agreement_is_on_the_line_between_two_weights():
+def test_furthest_sum_that_keeps_as_many_classes():
     agreements, magnitudes = {0.1: 0.99, 1.0: 0.9, 10.0: 0.5}, {0.1: 1.0, 1.0: 2.0, 10.0: 6.0}
-    assert at_agreement(agreements, magnitudes, 0.7) == pytest.approx((2 * 6) ** 0.5)
-    assert at_agreement(agreements, magnitudes, 0.9) == pytest.approx(2)
-    assert at_agreement(agreements, magnitudes, 0.4) is None
-    assert at_agreement({1.0: 0.9, 2.0: 0.9}, {1.0: 3.0, 2.0: 5.0}, 0.9) == 3
-    assert at_agreement({1.0: 0.95, 2.0: 0.1}, {1.0: 0.0, 2.0: 5.0}, 0.9) is None
+    assert furthest_borne(agreements, magnitudes, 0.9) == 2
+    assert furthest_borne(agreements, magnitudes, 0.95) == 1
+    assert furthest_borne(agreements, magnitudes, 0.995) is None
 
 
-def test_a_net_that_runs_away_does_not_lend_its_length_to_one_that_agrees():
-    agreements, magnitudes = {0.01: 0.97, 0.1: 0.2}, {0.01: 0.2, 0.1: 40.0}
-    assert 0.2 < at_agreement(agreements, magnitudes, 0.9) < 0.4
+def test_a_net_that_diverged_lends_its_length_to_nobody():
+    assert furthest_borne({0.01: 0.97, 0.1: None}, {0.01: 0.2, 0.1: 4e12}, 0.9) == 0.2
+    worse_than_a_guess = torch.cat((torch.zeros(90), torch.full((10,), 2.4)))
+    assert diverged(worse_than_a_guess, 10)  # log 10 is 2.303
+    assert not diverged(worse_than_a_guess, 12)
+    assert not diverged(worse_than_a_guess.flip(0), 10)

@@ -55,13 +55,16 @@ def test_translation_maps_have_x_to_the_right_and_y_down():
 
 
 def test_thresholds_have_their_intervals():
-    rows = [("A", "zoom", "cat", 1.0, 0.5, 2.0), ("B", "zoom", "cat", 3.0, np.nan, np.nan)]
-    columns = ["model", "transformation", "class", "value", "low", "high"]
-    figure = plots_screening.thresholds(pd.DataFrame(rows, columns=columns))
+    rows = [
+        ("A", "zoom", "cat", 1.0, 0.5, 2.0, True), ("B", "zoom", "cat", 2.5, np.nan, np.nan, True),
+        ("B", "zoom", "dog", 3.0, np.nan, np.nan, False),
+    ]  # fmt: skip
+    columns = ["model", "transformation", "class", "value", "low", "high", "reached"]
+    figure = plots_screening.thresholds(pd.DataFrame(rows, columns=columns), {"zoom": "octaves"})
     (ax,) = figure.axes
-    lines = [line.get_xdata().tolist() for line in ax.lines]
-    assert [1.0] in lines
-    assert [3.0] in lines
+    assert ax.get_xlabel() == "zoom (octaves)"
+    drawn = {tuple(line.get_xdata()): line.get_marker() for line in ax.lines}
+    assert (drawn[1.0,], drawn[2.5,], drawn[3.0,]) == ("o", "o", ">")
     segments = ax.collections[0].get_segments()[0]
     assert segments[:, 0].tolist() == [0.5, 2.0]
 

@@ -53,10 +53,14 @@ def test_search_is_the_loop_written_out(pictures, climbing, loss_on):
     best = identity = torch.eye(3, 4), torch.eye(2, 3)
     furthest = 0.0
     for _ in range(found.proposals):
-        size = torch.rand((), generator=generator, dtype=torch.float64) * (high - low) + low
-        noise = size.exp().float() * torch.randn(18, generator=generator)
+        sizes = torch.rand(2, generator=generator, dtype=torch.float64) * (high - low) + low
+        of_colour, of_space = sizes.exp().float()
+        noise = torch.randn(18, generator=generator)
         start = best if climbing else identity
-        pair = start[0] + noise[:12].reshape(3, 4), start[1] + noise[12:].reshape(2, 3)
+        pair = (
+            start[0] + of_colour * noise[:12].reshape(3, 4),
+            start[1] + of_space * noise[12:].reshape(2, 3),
+        )
         space = pair[1] if loss_on == "sampler" else inverse(pair[1])
         far = 2 * 2.0 * magnitude(pair[0]) ** 2 / 4 + 2 * magnitude(space) ** 2 / 3
         if far > furthest and accuracy(pictures, *pair) >= 0.9:

@@ -204,6 +204,9 @@ def test_variance_ratio():
     assert same.variance_ratio() == math.inf
     assert replace(same, values=np.ones(4)).variance_ratio() == 0
     assert replace(found, n=np.array([5, 1, 1, 0])).variance_ratio() is None
+    bounded = replace(found, end=4.0)  # the third class flips beyond what was screened
+    assert bounded.variance_ratio() == pytest.approx(values[:2].var(ddof=1) / 0.25, rel=0.1)
+    assert replace(found, end=2.0).variance_ratio() is None
 
 
 def test_spearman_is_scipys():
