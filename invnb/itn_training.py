@@ -56,7 +56,7 @@ class ITNCourse:
 
     steps: int = 2000
     batch_size: int = 100
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     moments: str = "apart"
     c_theta: float = 10.0
     vectors: int = 64

@@ -164,10 +164,10 @@ def test_a_matrix_that_hardly_follows_its_control_has_no_rank():
 
 def test_living_units_by_hand():
     net = InvariantTransformerNet(4)
-    with torch.no_grad():  # positive always, never, at k = (1, 1) alone, at (0, 0) alone
+    with torch.no_grad():  # positive at all 121 values, none, k = (1, 1) alone, (0, 0) alone
         net.space.dense.weight.copy_(torch.tensor([[1.0, 1], [-1, -1], [1, 1], [-1, -1]]))
         net.space.dense.bias.copy_(torch.tensor([0.5, 0, -1.95, 0.05]))
-    assert living(net, "space") == 0.75
+    assert living(net, "space") == pytest.approx((121 + 0 + 1 + 1) / (4 * 121))
     with pytest.raises(InvnbError, match="part must be one of colour, space, got 'time'"):
         living(net, "time")
 
