@@ -52,7 +52,7 @@ def scores(table: pd.DataFrame, published: pd.DataFrame, chance: float) -> Figur
     Args:
         table: one row per model, seed and score, with a value.
         published: one row per model and score, with a value.
-        chance: drawn where the axis of a score holds it.
+        chance: drawn where the axis of a score holds it, and at the far angles (Pinv).
 
     """
     names = list(dict.fromkeys(table.score))
@@ -71,7 +71,7 @@ def scores(table: pd.DataFrame, published: pd.DataFrame, chance: float) -> Figur
         )
         theirs = theirs[theirs.model.isin(models)]
         ax.plot(theirs.value, [models.index(m) for m in theirs.model], "x", color="black", ms=7)
-        if ax.get_xlim()[0] < chance < 1.3 * ax.get_xlim()[1]:
+        if score == "Pinv" or ax.get_xlim()[0] < chance < ax.get_xlim()[1]:
             ax.axvline(chance, **CHANCE_STYLE)
         ax.set(title=score, xlabel="accuracy", ylabel="")
     figure.tight_layout()

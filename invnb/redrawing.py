@@ -135,14 +135,23 @@ def by_range(task: Rotation | Shift, poses: Tensor, error: Tensor) -> Ranges:
         InvnbError: poses of which none are inside, or none outside.
 
     """
-    counted = torch.ones(len(poses), dtype=torch.bool)
+    among = torch.ones(len(poses), dtype=torch.bool)
     if isinstance(task, Rotation):
-        counted = _from_quarter_turn(poses).abs() > SHARP + 1e-3
+        among = _interpolated(poses)
     inside = task.inside(poses)
     for name, which in {"inside": inside, "outside": ~inside}.items():
-        if not (which & counted).any():
+        if not (which & among).any():
             raise InvnbError(f"no pose counts that is {name} of the range of {task.within}")
-    return Ranges(error[:, inside & counted].mean(1), error[:, ~inside & counted].mean(1))
+    return Ranges(error[:, inside & among].mean(1), error[:, ~inside & among].mean(1))
+
+
+def counted(angles: Tensor, error: Tensor) -> Tensor:
+    """Return the errors `[K, T]` at angles that count, those of `by_range`, `[K, T']`."""
+    return error[:, _interpolated(angles)]
+
+
+def _interpolated(angles: Tensor) -> Tensor:
+    return _from_quarter_turn(angles).abs() > SHARP + 1e-3
 
 
 def _from_quarter_turn(degrees: Tensor) -> Tensor:
