@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invnb.plots import COLUMNS, colour
+from invnb.statistics import interval
 
 _MARKS = {"WT": "s", "DA": "o", "IR": "^"}
 _LINEAR_BELOW = {"DI": 1e-4, "LI": 1e-3}  # decades above, so that 0 can be seen
@@ -86,7 +87,7 @@ def _lines(
     for model, of_model in rows.groupby("model", sort=False):
         sns.lineplot(
             of_model, x="beta", y=column, color=colour(model), ls=ls, lw=lw, ms=4.5, mew=0,
-            marker=_mark(model) if marked else None, errorbar=("ci", 95), n_boot=300, seed=0, ax=ax,
+            marker=_mark(model) if marked else None, errorbar=interval, ax=ax,
         )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from invnb.statistics import interval
+
 
 def curves(
     table: pd.DataFrame,
@@ -32,7 +34,7 @@ def curves(
     encoders = list(dict.fromkeys(table.encoder))
     sns.lineplot(
         table, x=x, y=y, hue="encoder", style="encoder", hue_order=encoders, style_order=encoders,
-        errorbar=("ci", 95), n_boot=300, seed=0, markers=True, dashes=False, ax=ax,
+        errorbar=interval, markers=True, dashes=False, ax=ax,
     )  # fmt: skip
     if log:
         ax.set_xscale("log", base=2)
@@ -55,7 +57,7 @@ def dots(table: pd.DataFrame, label: str, marks: Mapping[str, float] | None = No
     names = list(dict.fromkeys(table.name))
     figure, ax = plt.subplots(figsize=(7, 0.34 * len(names) + 1.0))
     sns.pointplot(
-        table, x="value", y="name", order=names, errorbar=("ci", 95), n_boot=300, seed=0,
+        table, x="value", y="name", order=names, errorbar=interval,
         linestyle="none", markersize=5, err_kws={"linewidth": 2}, ax=ax,
     )  # fmt: skip
     sns.stripplot(table, x="value", y="name", order=names, color="grey", alpha=0.5, size=3, ax=ax)

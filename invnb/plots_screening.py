@@ -14,6 +14,7 @@ from PIL import Image
 
 from invnb.image_transformations import Transformation
 from invnb.screening_curves import SoftmaxCurves, TranslationMap
+from invnb.statistics import interval
 
 WIDE = 8.0  # inches: words stay readable when a figure is fitted into a page
 
@@ -66,7 +67,7 @@ def accuracies(curves: pd.DataFrame, transformations: Sequence[Transformation]) 
     for ax, one in zip(axes.flat, transformations, strict=False):
         sns.lineplot(
             curves[curves.transformation == one.name], x="magnitude", y="accuracy", hue="model",
-            errorbar=("ci", 95), n_boot=200, seed=0, legend=one is transformations[0], ax=ax,
+            errorbar=interval, legend=one is transformations[0], ax=ax,
         )  # fmt: skip
         axis_of(ax, one)
         ax.set(ylim=(-0.02, 1.02), ylabel="accuracy")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from invnb.plots import colour
+from invnb.statistics import interval
 
 KINDS = {  # label and marker of a model, in the order of figure 5
     "DA": ("DA", "X"),
@@ -30,7 +31,7 @@ LABELS = {
 }
 LOWEST_RATIO, LOWEST_CHANGE = 1e-3, 1e-5  # smaller ones, and none, are drawn here
 _METHODS = ("#000000", "#4477AA", "#AA3377", "#228833", "#EE6677", "#999933", "#66CCEE")
-_BAND: dict[str, Any] = {"errorbar": ("ci", 95), "n_boot": 300, "seed": 0}  # of the mean, 95 %
+_BAND: dict[str, Any] = {"errorbar": interval}
 
 
 def sigma_max(rows: pd.DataFrame) -> Figure:

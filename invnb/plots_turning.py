@@ -10,6 +10,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from invnb.statistics import interval
+
 CHANCE_STYLE = dict(color="black", ls=":", lw=1)
 TRAINED = "#dceaf7"  # the range of angles that training showed
 
@@ -63,7 +65,7 @@ def scores(table: pd.DataFrame, published: pd.DataFrame, chance: float) -> Figur
     for ax, score in zip(axes[0], names, strict=True):
         rows, theirs = (t[t.score == score] for t in (table, published))
         sns.pointplot(
-            rows, x="value", y="model", order=models, errorbar=("ci", 95), n_boot=300, seed=0,
+            rows, x="value", y="model", order=models, errorbar=interval,
             linestyle="none", markersize=5, err_kws={"linewidth": 2}, ax=ax,
         )  # fmt: skip
         sns.stripplot(
@@ -91,7 +93,7 @@ def around(curves: pd.DataFrame, chance: float, trained: tuple[float, float]) ->
     ax.axvspan(*trained, color=TRAINED, zorder=0, label="trained")
     sns.lineplot(
         curves, x="degrees", y="accuracy", hue="model", hue_order=list(dict.fromkeys(curves.model)),
-        errorbar=("ci", 95), n_boot=300, seed=0, ax=ax,
+        errorbar=interval, ax=ax,
     )  # fmt: skip
     ax.axhline(chance, **CHANCE_STYLE)
     ax.set(xlabel="angle (degrees, counter-clockwise)", xlim=(-180, 180), ylim=(-0.02, 1.02))
@@ -123,7 +125,7 @@ def error_by_pose(
         ax.axvspan(-within, within, color=TRAINED, zorder=0)
         sns.lineplot(
             curves[curves.network == name], x="pose", y="error", hue="digit", lw=1.3,
-            errorbar=("ci", 95), n_boot=300, seed=0, legend=name == names[0], ax=ax,
+            errorbar=interval, legend=name == names[0], ax=ax,
         )  # fmt: skip
         ax.set(title=name, xlabel=pose, ylabel="error (squared pixels)")
         ax.set(xlim=(-furthest, furthest), xticks=np.linspace(-furthest, furthest, 5))

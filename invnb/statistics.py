@@ -4,6 +4,7 @@ A seed is one trained network, the unit that the sources' claims are about, so e
 is over seeds. One value has no spread: its interval is None, and the estimate says why.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,12 @@ def sd(values: Sequence[float]) -> float | None:
 def student(values: Sequence[float]) -> Estimate:
     """Return the mean with its Student-t interval: mean ± t(n - 1) sd / sqrt(n)."""
     return _around_mean(values, 1 / len(values))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of `student`'s interval, NaN where one value has none: seaborn's errorbar."""
+    low, high = student(values).ci95 or (math.nan, math.nan)
+    return low, high
 
 
 def prediction(values: Sequence[float]) -> Estimate:

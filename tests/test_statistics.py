@@ -126,3 +126,8 @@ def test_jackknife_leaves_out_whole_seeds():
     found = statistics.jackknife(trend, values)
     assert found == pytest.approx(expected)
     assert np.ptp(found) > 0.1
+
+
+def test_interval_is_students_and_nothing_for_one_value():
+    assert statistics.interval(VALUES) == tuple(statistics.student(VALUES).ci95)
+    assert np.isnan(statistics.interval([3.0])).all()
