@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from invnb import metrics
-from invnb.across_table import UNITS
+from invnb.across_table import COLOURED, UNITS
 from invnb.groups import R4
 from invnb.image_transformations import ELEVEN, TRANSFORMATIONS
 from invnb.recording import record
@@ -21,7 +21,6 @@ from invnb.sensitivity import largest_singular_value
 
 Classifier = Callable[[Tensor], Tensor]  # [B, C, H, W], 0..255 -> logits [B, K]
 
-COLOURED = ("grayscale",)  # transformations that leave gray images as they are
 CHUNK = 50
 
 

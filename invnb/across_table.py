@@ -5,6 +5,7 @@ from typing import Any
 
 from invnb.tables import with_interval
 
+COLOURED = ("grayscale",)  # transformations that leave gray images as they are
 UNITS = {
     "accuracy": "fraction",
     "same_prediction": "fraction",
@@ -49,12 +50,17 @@ def networks(measured: Mapping[str, Any]) -> list[str]:
 
 
 def kept(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
-    """Return the mean accuracy over a transformation's magnitudes, by transformation."""
+    """Return the mean accuracy over a transformation's magnitudes, by transformation.
+
+    Of those that change images of every chapter: digits have no colour to lose.
+    """
     start = f"across.{name}."
     curves = {
-        n: one["mean"] for n, one in measured.items() if n.startswith(start) and "axis" in one
+        n.removeprefix(start): one["mean"]
+        for n, one in measured.items()
+        if n.startswith(start) and "axis" in one
     }
-    return {n.removeprefix(start): sum(mean) / len(mean) for n, mean in curves.items()}
+    return {n: sum(mean) / len(mean) for n, mean in curves.items() if n not in COLOURED}
 
 
 def transformed(measured: Mapping[str, Mapping[str, Any]], name: str) -> float:

@@ -129,16 +129,18 @@ def test_page_has_a_row_for_each_network_a_figure_and_sentences(tmp_path):
     looked_at("Two", (2,))
     recording.record("BN_00.Pinv", [0.02], unit="fraction", seeds=[0])
     recording.record("proper.BN_00.Pinv", [0.03], unit="fraction", seeds=[0])
+    recording.record("C4.Pinv", None, unit="fraction", reason="not in this run")
     of = {"rotation-generalization": chapter()}
     across_page.write(tmp_path, of, {})
     text = (tmp_path / "across.md").read_text()
     assert text.count("[rotation generalization](../notebooks/rotation-generalization.ipynb)") == 2
-    assert "Of 2 networks" in text
+    assert "Of 2 rows" in text
     assert (tmp_path / "across.svg").exists()
     table = (tmp_path / "circle.md").read_text()
     assert "| BN 00 |" in table
     assert "0.020" in table
     assert "proper" not in table
+    assert "C4" not in table
 
 
 def test_page_takes_this_run_before_the_reference_and_skips_what_failed(tmp_path):
