@@ -60,6 +60,22 @@ def active_overlap(units: Tensor) -> Tensor:
     return torch.where(either > 0, both / either, 1.0)
 
 
+def another_of_class(labels: Tensor) -> Tensor:
+    """Return for each image the index of another one of its class, `[B]`.
+
+    Each image is another's partner once. An only one of its class is its own.
+
+    Args:
+        labels: `[B]`.
+
+    """
+    partner = torch.empty_like(labels)
+    for k in labels.unique():
+        of_class = (labels == k).nonzero().flatten()
+        partner[of_class] = of_class.roll(1)
+    return partner
+
+
 def _spread(points: Tensor) -> Tensor:
     """Return the root mean squared distance of `[..., N, F]` to their mean, `[...]`."""
     return (points - points.mean(-2, keepdim=True)).square().sum(-1).mean(-1).sqrt()

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from invnb.representation import active_overlap, near_own_class, orbit_over_class_spread
+from invnb.representation import (
+    active_overlap,
+    another_of_class,
+    near_own_class,
+    orbit_over_class_spread,
+)
 
 LABELS = torch.tensor([3, 0, 7, 3, 0, 3, 7, 0])  # of 0..7 only three occur
 
@@ -179,3 +184,11 @@ def test_nearness_survives_a_large_offset_in_single_precision():
     features = torch.randn(40, 4, 8, generator=torch.Generator().manual_seed(0))
     features = features + 2 * labels[:, None, None]
     assert torch.equal(near_own_class(features + 1e3, labels), near_own_class(features, labels))
+
+
+def test_another_of_a_class():
+    labels = torch.tensor([3, 1, 3, 3, 0, 1])
+    partner = another_of_class(labels)
+    assert torch.equal(labels[partner], labels)
+    assert sorted(partner.tolist()) == list(range(6))
+    assert (partner == torch.arange(6)).tolist() == [i == 4 for i in range(6)]  # the only 0
