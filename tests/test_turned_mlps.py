@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from invnb import turned_mlps
+from invnb import paths, results, turned_mlps
 from invnb.classifying import Course
 from invnb.groups import R4
 from invnb.rotation_experiment import Classifiers
@@ -57,3 +57,8 @@ def test_a_classifier_by_import_path_trains_with_it(tmp_path, monkeypatch):
         of.check(path)
         (one,) = of.train(path, [0], Course(1, 8, loss="softmax"))
         assert one.steps == 2
+
+
+def test_weight_of_the_regulariser_is_what_the_reference_run_chose():
+    kept = results.read(paths.RESULTS / "reference" / "genuine-invariance.json")
+    assert kept["measurements"]["R4.IR.nu"]["mean"] == turned_mlps.NU
