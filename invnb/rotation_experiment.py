@@ -137,6 +137,8 @@ class Classifiers:
             own = ("invnb.capsules",)
         elif model in EM_FORMS:
             own = ("invnb.em_routing",)
+        elif model.startswith("invnb.turned_mlps:"):  # whose source alone is not what they are
+            own = ("invnb.groups", "invnb.models", "invnb.penalties")
         return {
             "model": model,
             "model_code": None if model in KNOWN else loading.source(model),
