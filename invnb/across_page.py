@@ -4,13 +4,14 @@ Everything is read from results: `across.*`, as `invnb.across` records it, and c
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 
 from invnb import across_table, plots_across
+from invnb.across_comparisons import comparisons
+from invnb.across_table import Network
 from invnb.ledger import Run
 from invnb.tables import markdown_table, with_interval
 
@@ -19,33 +20,11 @@ RIGHT, ALIKE = 0.9, 0.7  # from which share of consistent answers, below which S
 ON_THE_CIRCLE = ("Ptest", "Pout", "Pinv")
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network that a chapter has looked at.
-
-    Attributes:
-        chapter: name of the notebook.
-        name: as that chapter calls it.
-        measured: the chapter's measurements.
-
-    """
-
-    chapter: str
-    name: str
-    measured: Mapping[str, Any]
-
-    @property
-    def title(self) -> str:
-        """The name for readers."""
-        return self.name.replace("_", " ")
-
-    def value(self, measure: str) -> float:
-        """Return the mean of a measure over seeds."""
-        return self.measured[f"across.{self.name}.{measure}"]["mean"]
-
-
 def write(folder: Path, reference: Run, this: Run) -> None:
-    """Write `across.md` and the figure that it shows, where there is something, into `folder`.
+    """Write what the page includes into `folder`, and the figure where there is something.
+
+    `across.md` has the table, `comparisons.md` the prose that follows from it, `circle.md` the
+    scores at far angles.
 
     Args:
         folder: that other generated parts are in.
@@ -61,8 +40,14 @@ def write(folder: Path, reference: Run, this: Run) -> None:
         figure.savefig(folder / "across.svg")
         plt.close(figure)
         parts = [*_table(found), *_figure(), *_sentences(found)]
-    (folder / "across.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
-    (folder / "circle.md").write_text("\n".join(_on_the_circle(shown)) + "\n", encoding="utf-8")
+    circle = _on_the_circle(shown)
+    texts = {
+        "across": "\n".join(parts),
+        "comparisons": "\n\n".join(comparisons(found, circle)),
+        "circle": markdown_table(circle).data if circle else NOTHING,
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
 
 
 def networks(shown: Run) -> list[Network]:
@@ -136,16 +121,22 @@ def _reasons(found: Sequence[Network]) -> str:
     """Name the networks whose answers are invariant but whose saliency maps are not."""
     steady = [n for n in found if n.value("same_prediction") >= RIGHT]
     apart = [f"{n.title} ({n.value('SI'):.2f})" for n in steady if n.value("SI") < ALIKE]
-    beginning = f"- **Reasons.** {len(steady)} of them do so for at least {RIGHT:.0%} of the images"
+    beginning = (
+        f"- **Reasons.** At least {RIGHT:.0%} of the images get one prediction in {len(steady)} of "
+        f"{len(found)} rows"
+    )
     if not steady:
-        return "- **Reasons.** None of them does so for 90 % of the images."
+        return (
+            f"- **Reasons.** No network gives one prediction to {RIGHT:.0%} of its images, so "
+            "that there are no answers to compare the reasons of."
+        )
     if not apart:
         return f"{beginning}, and in all of these saliency maps agree at {ALIKE:g} or more."
     return f"{beginning}; of these, saliency maps agree below {ALIKE:g} in {', '.join(apart)}."
 
 
-def _on_the_circle(shown: Run) -> Iterator[str]:
-    """Yield a table of chapter 1's scores: of its own networks, and of chapter 3's perceptrons."""
+def _on_the_circle(shown: Run) -> list[dict[str, str]]:
+    """Return rows of chapter 1's scores: of its own networks, and of chapter 3's perceptrons."""
     rows = []
     for chapter, prefix in (("rotation-generalization", ""), ("genuine-invariance", "across.")):
         measured = shown.get(chapter, {}).get("measurements", {})
@@ -157,4 +148,4 @@ def _on_the_circle(shown: Run) -> Iterator[str]:
                 row["network"] = name.removeprefix(prefix).removesuffix("_turned").replace("_", " ")
                 row |= {s: with_interval(measured.get(f"{name}.{s}")) for s in ON_THE_CIRCLE}
                 rows.append(row)
-    yield markdown_table(rows).data if rows else NOTHING
+    return rows

@@ -1,6 +1,7 @@
 """What was measured across the chapters, read back as tables; needs no network and no torch."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from invnb.tables import with_interval
@@ -24,6 +25,31 @@ TITLES = {  # of columns
     "SI": "SI",
     "sigma_max": "σmax",
 }
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a chapter has looked at.
+
+    Attributes:
+        chapter: name of the notebook.
+        name: as that chapter calls it.
+        measured: the chapter's measurements.
+
+    """
+
+    chapter: str
+    name: str
+    measured: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The name for readers."""
+        return self.name.replace("_", " ")
+
+    def value(self, measure: str) -> float:
+        """Return the mean of a measure over seeds."""
+        return self.measured[f"across.{self.name}.{measure}"]["mean"]
 
 
 def rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:

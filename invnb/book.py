@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from invnb import figures, pages, paths, vendor
+from invnb import figures, pages, paths, rejudged, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
@@ -129,6 +129,7 @@ def _lay_out(
         if not executed.exists():
             raise InvnbError(f"{executed} is missing beside its result: run it again with --force.")
         chapter = _glued_once(nbformat.read(executed, as_version=4))
+        rejudged.mark(chapter, results_files.read(executed.with_suffix(".json"))["claims"])
         source = paths.NOTEBOOKS / f"{name}.ipynb"
         now = nbformat.read(source, as_version=4) if source.exists() else chapter
         shown += figures.mark(name, chapter, now)

@@ -7,9 +7,11 @@ import csv
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from invnb import across_page, paths, provenance
 from invnb.figures import Shown
@@ -47,7 +49,7 @@ def write(folder: Path, name: str, reference: Run, this: Run, shown: Sequence[Sh
     beside = {} if name == REFERENCE else this  # a column would only repeat the reference run's
     parts = {
         "run.md": _which_run(name, this),
-        "bars.md": _bars(rows),
+        "bars.md": _bars(rows, {*reference, *this}),
         "front.md": _front(folder, shown),
         "verdicts.md": _verdicts(rows, beside),
         "ledger.md": _ledger(rows, beside),
@@ -97,14 +99,31 @@ def _by_source(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str,
     return sources
 
 
-def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a bar for each source, divided by the verdicts of the book's run, as HTML."""
+def chapter_titles() -> dict[str, str]:
+    """Return the chapters' titles by notebook, in the order of the contents."""
+    toc = yaml.safe_load((paths.BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    pages = [page for part in toc["parts"] for page in part["chapters"]]
+    return {
+        page["file"].removeprefix("notebooks/"): page["title"]
+        for page in pages
+        if page["file"].startswith("notebooks/")
+    }
+
+
+def _bars(rows: Sequence[Mapping[str, Any]], there: Collection[str]) -> str:
+    """Return a bar for each chapter, divided by the verdicts of the book's run, as HTML.
+
+    Chapters that are `there` are links.
+    """
     legend = " ".join(badge(v) for v in BADGES)
     lines = [legend, "", "```{raw} html", '<div class="verdict-bars">']
-    for source, claims in _by_source(rows).items():
+    for notebook, title in chapter_titles().items():
+        claims = [row for row in rows if row["notebook"] == notebook]
         counts = {v: sum(c["verdict"] == v for c in claims) for v in BADGES}
         words = ", ".join(f"{n} {v}" for v, n in counts.items() if n)
-        lines.append(f"<p>{html.escape(source)}</p>")
+        name = f'<a href="../notebooks/{notebook}.html">{html.escape(title)}</a>'
+        name = name if notebook in there else html.escape(title)
+        lines.append(f"<p>{name}, {html.escape(claims[0]['source'])}</p>")
         lines.append(f'<div role="img" aria-label="{words}">')
         lines += [
             f'<span class="sd-bg-{BADGES[v]} sd-bg-text-{BADGES[v]}" style="flex-grow: {n}" '
@@ -118,7 +137,9 @@ def _bars(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _front(folder: Path, shown: Iterable[Shown]) -> str:
     """Return cards with the figures that notebooks send to the front page."""
+    order = list(chapter_titles())
     chosen = [one for one in shown if one.figure.front and one.suffix]
+    chosen.sort(key=lambda one: order.index(one.figure.notebook))
     if not chosen:
         return ""
     lines = ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
@@ -200,9 +221,10 @@ def _outcome(claim: Mapping[str, Any], run: str) -> str:
 def _status(name: str, reference: Run, this: Run) -> str:
     """Return, for each chapter of the book, where its numbers came from."""
     lines = []
-    for notebook in sorted({*reference, *this}):
-        shown = this.get(notebook) or reference.get(notebook)
-        lines += [f"## {notebook}", ""]
+    for notebook, title in chapter_titles().items():
+        if not (shown := this.get(notebook) or reference.get(notebook)):
+            continue
+        lines += [f"## {title}", ""]
         if shown["status"] != "complete":
             lines += [f"Run `{name}` failed {_failure(shown['error'])}", ""]
             shown = reference.get(notebook)

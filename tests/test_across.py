@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from invnb import across, across_page, across_table, recording
+from invnb.across_comparisons import comparisons
 from invnb.image_transformations import ELEVEN, TRANSFORMATIONS, brighten
 
 
@@ -163,8 +164,12 @@ def test_page_without_measures_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("same", "si", "words"),
     [
-        ((0.5, 0.6), (0.9, 0.9), "None of them does so"),
-        ((0.95, 0.6), (0.9, 0.2), "1 of them do so for at least 90% of the images, and in all"),
+        ((0.5, 0.6), (0.9, 0.9), "No network gives one prediction to 90% of its images"),
+        (
+            (0.95, 0.6),
+            (0.9, 0.2),
+            "At least 90% of the images get one prediction in 1 of 2 rows, and in all",
+        ),
         ((0.95, 0.99), (0.9, 0.2), "below 0.7 in B (0.20)."),
     ],
 )
@@ -175,5 +180,35 @@ def test_reasons_follow_from_the_numbers(same, si, words):
         for m, values in (("same_prediction", same), ("SI", si))
         for n, v in zip(names, values, strict=True)
     }
-    found = [across_page.Network("c", n, measured) for n in names]
+    found = [across_table.Network("c", n, measured) for n in names]
     assert words in across_page._reasons(found)
+
+
+MEASURES = ("accuracy", "same_prediction", "relative_LI", "SI")
+
+
+def network(chapter, name, value=0.5):
+    measured = {f"across.{name}.{m}": {"mean": value} for m in MEASURES}
+    return across_table.Network(chapter, name, measured)
+
+
+def test_a_comparison_without_its_networks_says_what_it_takes():
+    told = "\n".join(comparisons([], []))
+    assert told.count("*Not in this run: it takes ") == 4
+    assert "%" not in told
+
+
+def test_comparisons_name_the_networks_and_their_numbers():
+    found = [
+        network("rotation-generalization", "CNN_00_free", 0.25),
+        network("rotation-generalization", "BN_00_free", 0.75),
+        network("rotation-generalization", "BN_00_restricted", 0.125),
+        network("genuine-invariance", "R4_WT", 1.0),
+        network("cnn-screening", "AlexNet", 0.375),
+    ]
+    told = "\n".join(comparisons(found, [{"chapter": "[genuine invariance](x)"}]))
+    assert "Not in this run" not in told
+    assert "BN 00 free is right about 75.0% of upright digits" in told  # the more accurate one
+    assert "R4 WT, whose weights know the group, is right about 100.0%" in told
+    assert "BN 00 gives one prediction to all four poses of 75% of the free digits and 12%" in told
+    assert "share of images: AlexNet 38%." in told
