@@ -64,11 +64,12 @@ def distribution_invariance(logits: Tensor) -> Tensor:
         logits: `[B, G, K]`, the identity at index 0 of G.
 
     Returns:
-        `[B, G]`, at least 0 up to rounding, and 0 at the identity.
+        `[B, G]`, at least 0, and 0 at the identity.
 
     """
     log_u, log_q = log_softmax(logits[:, :1], -1), log_softmax(logits, -1)
-    return (log_u.exp() * (log_u - log_q)).sum(-1)
+    divergence = (log_u.exp() * (log_u - log_q)).sum(-1)
+    return divergence.clamp_min(0)  # rounding can take what is 0 below it
 
 
 def same_prediction(logits: Tensor) -> Tensor:

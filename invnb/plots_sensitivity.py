@@ -13,15 +13,15 @@ from matplotlib.ticker import LogLocator, NullLocator
 from invnb.plots import colour
 from invnb.statistics import interval
 
-KINDS = {  # label and marker of a model, in the order of figure 5
-    "DA": ("DA", "X"),
-    "IR_KL": ("KL", "s"),
-    "IR": ("L2", "o"),
-    "IR_norm": ("L2 / |f|²", "D"),
-    "IR_through": ("L2 / |f|², through", "P"),
-    "decay": ("weight decay", "^"),
-    "spectral": ("spectral norms", "v"),
-    "WT": ("WT", "*"),
+MARKERS = {  # of models, in the order of figure 5
+    "DA": "X",
+    "IR_KL": "s",
+    "IR": "o",
+    "IR_norm": "D",
+    "IR_through": "P",
+    "decay": "^",
+    "spectral": "v",
+    "WT": "*",
 }
 LABELS = {
     "SI": "SI (cosine)",
@@ -41,7 +41,7 @@ def sigma_max(rows: pd.DataFrame) -> Figure:
         rows: one row per group, model and seed, with columns sigma_max and accuracy.
 
     """
-    groups, models = rows.group.unique(), [m for m in KINDS if m in set(rows.model)]
+    groups, models = rows.group.unique(), [m for m in MARKERS if m in set(rows.model)]
     figure, axes = plt.subplots(
         1, len(groups), figsize=(4.4 * len(groups) + 0.8, 3.6), sharey=True, squeeze=False,
         layout="constrained",
@@ -61,7 +61,7 @@ def sigma_max(rows: pd.DataFrame) -> Figure:
         right.set(ylabel="", ylim=(rows.accuracy.min() - 0.01, rows.accuracy.max() + 0.01))
         right.grid(visible=False)
         right.tick_params(right=right is rights[-1], labelright=right is rights[-1])
-        ax.set_xticks(range(len(models)), [KINDS[model][0] for model in models])
+        ax.set_xticks(range(len(models)), models)
         ax.set(title=group, xlim=(-0.6, len(models) - 0.4), xlabel="")
         ax.grid(axis="x", visible=False)
     axes[0, 0].set_ylabel(LABELS["sigma_max"])
@@ -90,7 +90,7 @@ def sweep(rows: pd.DataFrame) -> Figure:
             orbit_over_random; a model with one nu is a single large mark.
 
     """
-    groups, models = rows.group.unique(), [m for m in KINDS if m in set(rows.model)]
+    groups, models = rows.group.unique(), [m for m in MARKERS if m in set(rows.model)]
     pairs = (("SI", "accuracy"), ("sigma_max", "accuracy"), ("sigma_max", "orbit_over_random"))
     figure, axes = plt.subplots(
         len(groups), 3, figsize=(10, 2.8 * len(groups) + 0.6), sharex="col", sharey="col",
@@ -105,7 +105,7 @@ def sweep(rows: pd.DataFrame) -> Figure:
                 sizes = np.linspace(12, 70, len(path)) if len(path) > 1 else 150
                 style = {"color": colour(model), "zorder": 3 if len(path) > 1 else 4}
                 ax.plot(path[x], path[y], lw=1.2, **style)
-                ax.scatter(path[x], path[y], sizes, marker=KINDS[model][1], ec="0.2", **style)
+                ax.scatter(path[x], path[y], sizes, marker=MARKERS[model], ec="0.2", **style)
             ax.set(xlabel=LABELS[x] if group == groups[-1] else "", ylabel=LABELS[y])
         line[0].set_ylabel(f"{group}\naccuracy")
     _logarithmic(axes[0, 1], "x", rows.sigma_max)
@@ -113,7 +113,7 @@ def sweep(rows: pd.DataFrame) -> Figure:
     _logarithmic(axes[0, 2], "y", table.orbit_over_random, LOWEST_RATIO)
     handles = [
         plt.Line2D([], [], ls="-" if weights > 1 else "", color=colour(model), ms=7, mec="0.2",
-                   label=KINDS[model][0], marker=KINDS[model][1])
+                   label=model, marker=MARKERS[model])
         for model, weights in rows.groupby("model").nu.nunique()[models].items()
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)

@@ -33,8 +33,8 @@ for name in NAMES:
 """
 WIDGET = """
 import io
-import ipywidgets as widgets
 import matplotlib.pyplot as plt
+from invnb import widgets
 
 def picture(turns):
     figure, axes = plt.subplots(figsize=(3, 3), facecolor="white")
@@ -42,12 +42,9 @@ def picture(turns):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     plt.close(figure)
-    return widgets.Image(value=buffer.getvalue())
+    return buffer.getvalue()
 
-slider = widgets.IntSlider(max=1, description="turns")
-stack = widgets.Stack([picture(0), picture(1)], selected_index=0)
-widgets.jslink((slider, "value"), (stack, "selected_index"))
-widgets.VBox([slider, stack])
+widgets.slider({"0": picture(0), "1": picture(1)}, name="turns", description="Bars.")
 """
 
 

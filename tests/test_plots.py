@@ -1,4 +1,4 @@
-"""invnb.plots and invnb.widgets: that figures show the numbers they are given."""
+"""invnb.plots: that figures show the numbers they are given."""
 
 import matplotlib as mpl
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 
 mpl.use("agg")
 
-from invnb import plots, widgets
+from invnb import plots
 from invnb.groups import GROUPS, R4, T3
 
 
@@ -106,11 +106,3 @@ def test_saliency_has_a_block_per_model():
     figure = plots.saliency_by_model(np.ones((2, 6, 6)), maps, R4)
     assert [block.get_suptitle() for block in figure.subfigs] == ["WT", "own"]
     assert [len(block.axes) for block in figure.subfigs] == [8, 8]
-
-
-def test_slider_is_linked_to_its_pictures_in_the_browser():
-    box = widgets.slider([b"a", b"b", b"c"], name="image", description="What is shown.")
-    text, chooser, stack = box.children
-    assert (chooser.min, chooser.max) == (0, 2)
-    assert [picture.value for picture in stack.children] == [b"a", b"b", b"c"]
-    assert "What is shown." in text.value

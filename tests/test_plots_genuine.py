@@ -151,7 +151,7 @@ def sensitive(groups=("R4", "T3"), models=("IR", "DA", "IR_KL"), seeds=(0, 1), f
 def test_sigma_max_draws_every_seed_the_mean_and_the_accuracy():
     figure = plots_sensitivity.sigma_max(sensitive())
     left, _, right, _ = figure.axes
-    assert [text.get_text() for text in left.get_xticklabels()] == ["DA", "KL", "L2"]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["DA", "IR_KL", "IR"]
     assert left.collections[0].get_offsets()[:, 1].tolist() == [1, 1.5, 10, 10.5, 2, 2.5]
     assert left.collections[0].get_offsets()[:, 0].round().tolist() == [2, 2, 0, 0, 1, 1]
     assert drawn(left, marker="_") == [[10.25, 2.25, 1.25]]
@@ -167,7 +167,7 @@ def test_sigma_max_is_logarithmic_over_more_than_a_decade(factor, scale):
 def test_sigma_max_of_one_group_and_seed():
     figure = plots_sensitivity.sigma_max(sensitive(["T3"], ["WT", "IR_norm"], [0]))
     names = [text.get_text() for text in figure.axes[0].get_xticklabels()]
-    assert names == ["L2 / |f|²", "WT"]
+    assert names == ["IR_norm", "WT"]
     figure.draw_without_rendering()
 
 
@@ -190,7 +190,7 @@ def test_sweep_joins_the_means_over_seeds_in_order_of_nu():
     assert line.get_xdata().tolist() == pytest.approx([0.15, 0.25, 0.45])
     assert line.get_ydata().tolist() == pytest.approx([0.9, 0.8, 0.6])
     assert size.get_xscale() == ratio.get_xscale() == ratio.get_yscale() == "log"
-    assert legend(figure) == ["DA", "L2", "weight decay", "WT"]
+    assert legend(figure) == ["DA", "IR", "decay", "WT"]
 
 
 def test_sweep_makes_marks_grow_with_nu_and_single_ones_large():
