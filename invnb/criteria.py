@@ -244,7 +244,7 @@ class Upper(_OfOne):
 
 @dataclass(frozen=True)
 class Reached(_OfOne):
-    """A number that has its spread in it already is large enough."""
+    """A count of what intervals decided is large enough."""
 
     at_least: float
     compares_with = None
@@ -257,7 +257,7 @@ class Reached(_OfOne):
     def judge(self, columns: Columns, published: Published) -> Outcome:
         """Return whether the mean is large enough."""
         mean = statistics.mean(columns[self.quantity])
-        estimate = Estimate(mean, None, None, "its spread is in it already")
+        estimate = Estimate(mean, None, None, "what intervals decided already")
         state = HOLDS if mean >= self.at_least else CONTRADICTED
         return Outcome(state, str(self.quantity), estimate)
 

@@ -24,6 +24,7 @@ BADGES = {
     "inconclusive": "info",
     "not run": "muted-line",
 }
+HEADLINES = ("RG-03", "EP-09", "GI-01", "CS-08")  # what each source is best known for
 SWEEP_PAGE = Path("report") / "page.md"  # of a sweep, in its folder
 REFERENCE = "reference"  # name of the run that is kept with the code
 EMBEDDED = "embedded"  # origin of data that stand in for the source's
@@ -113,7 +114,7 @@ def chapter_titles() -> dict[str, str]:
 def _bars(rows: Sequence[Mapping[str, Any]], there: Collection[str]) -> str:
     """Return a bar for each chapter, divided by the verdicts of the book's run, as HTML.
 
-    Chapters that are `there` are links.
+    Chapters that are `there` are links. Below a bar stands the chapter's headline.
     """
     legend = " ".join(badge(v) for v in BADGES)
     lines = [legend, "", "```{raw} html", '<div class="verdict-bars">']
@@ -132,6 +133,11 @@ def _bars(rows: Sequence[Mapping[str, Any]], there: Collection[str]) -> str:
             if n
         ]
         lines.append("</div>")
+        (headline,) = (claim for claim in claims if claim["id"] in HEADLINES)
+        lines.append(
+            f'<p class="headline"><a href="ledger.html#{headline["id"].lower()}">{headline["id"]}'
+            f"</a> {html.escape(headline['statement'])} <b>{headline['verdict']}</b></p>"
+        )
     return "\n".join([*lines, "</div>", "```"])
 
 

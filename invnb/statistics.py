@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
-ONE_VALUE = "one value has no spread"
+ONE_VALUE = "a single value has no interval"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from IPython.display import Markdown
 
 from invnb.measurements import number
 
+NO_BREAK = "\u00a0"  # a space at which no line ends
 # Names of measurements, which would make a column as wide as they are long
 LONG_NAME = re.compile(r"\b[A-Za-z][\w.]{19,}\b")
 
@@ -26,17 +27,20 @@ def markdown_table(rows: Iterable[Mapping[str, Any]]) -> Markdown:
 def with_interval(measured: Mapping[str, Any] | None) -> str:
     """Return a measurement as `mean [low, high] (n)`, the interval being the 95 % one.
 
+    A line may end between these three alone.
+
     Args:
         measured: as in `invnb.measurements`; None where there is none.
 
     """
     if measured is None or measured["mean"] is None:
         return "–"
+    count = f"(n = {measured['n']})".replace(" ", NO_BREAK)
     if measured["ci95"] is None:
-        return f"{number(measured['mean'])} (n = {measured['n']})"
+        return f"{number(measured['mean'])} {count}"
     low, high = measured["ci95"]
     mean, low, high = (number(x, (high - low) / 2) for x in (measured["mean"], low, high))
-    return f"{mean} [{low}, {high}] (n = {measured['n']})"
+    return f"{mean} [{low},{NO_BREAK}{high}] {count}"
 
 
 def _cell(value: Any) -> str:

@@ -123,6 +123,17 @@ def test_what_a_re_run_may_expect_is_the_reference_run(tmp_path):
 # What is built
 
 
+def test_front_page_has_a_bar_and_a_headline_for_each_chapter(built):
+    text = (built[0].parent / "book" / "intro.html").read_text()
+    titles = pages.chapter_titles()
+    assert set(titles) == {path.stem for path in paths.NOTEBOOKS.glob("*.ipynb")}
+    of = {claim.id: claim.notebook for claim in claims.load()}
+    assert {of[i] for i in pages.HEADLINES} == set(titles)
+    for i in pages.HEADLINES:
+        assert f'<a href="ledger.html#{i.lower()}">{i}</a>' in text
+    assert text.count('<div role="img" aria-label="') == len(titles)
+
+
 def test_index_leads_to_the_front_page(built):
     index, _ = built
     target = re.search(r'url=([^"]+)"', index.read_text()).group(1)

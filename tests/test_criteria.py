@@ -73,7 +73,7 @@ def test_one_seed_decides_nothing_and_says_why():
     for written in ("a <= 9", {"within": "a", "margin": 9}, {"upper": "a", "at_least": 0}):
         outcome = state(written, a=[0.94])
         assert (outcome.state, outcome.estimate.ci95) == (UNDECIDED, None)
-        assert outcome.estimate.reason == "one value has no spread"
+        assert outcome.estimate.reason == "a single value has no interval"
 
 
 def test_a_comparison_of_two_is_of_their_paired_difference():

@@ -123,7 +123,11 @@ def test_summary_of_one_value_gives_the_reason_for_no_interval():
     record("nu", 0.3, unit="1")
     made = measurements()["nu"]
     assert (made["seeds"], made["values"], made["n"], made["mean"]) == (None, [0.3], 1, 0.3)
-    assert (made["sd"], made["ci95"], made["reason"]) == (None, None, "one value has no spread")
+    assert (made["sd"], made["ci95"], made["reason"]) == (
+        None,
+        None,
+        "a single value has no interval",
+    )
 
 
 def test_summary_of_a_curve_is_one_per_point_of_its_axis():
@@ -143,7 +147,7 @@ def test_a_curve_of_one_seed_has_no_intervals():
     record("drift", [[0.1, 1.0]], unit="nats", seeds=[0], axis={"name": "b", "values": [0, 1]})
     curve = measurements()["drift"]
     assert (curve["mean"], curve["sd"], curve["ci95"]) == ([0.1, 1.0], None, None)
-    assert curve["reason"] == "one value has no spread"
+    assert curve["reason"] == "a single value has no interval"
 
 
 def test_what_is_returned_is_a_copy_and_a_name_recorded_again_is_replaced():

@@ -217,7 +217,7 @@ def test_merge_of_merged_results_renumbers_runs_and_keeps_each_once():
 
 def test_merge_drops_the_reason_for_no_spread():
     one, two = result("one", (0,), a=[1.0]), result("two", (1,), a=[2.0])
-    assert one["measurements"]["a"]["reason"] == "one value has no spread"
+    assert one["measurements"]["a"]["reason"] == "a single value has no interval"
     assert joined(one, two)["measurements"]["a"]["reason"] is None
 
 

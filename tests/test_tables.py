@@ -1,5 +1,5 @@
 from invnb.measurements import measurement
-from invnb.tables import markdown_table, with_interval
+from invnb.tables import NO_BREAK, markdown_table, with_interval
 
 
 def test_nothing_measured_is_a_dash():
@@ -8,13 +8,14 @@ def test_nothing_measured_is_a_dash():
 
 
 def test_one_value_has_no_interval():
-    assert with_interval(measurement("m", [0.5], unit="1", seeds=[0])) == "0.500 (n = 1)"
+    shown = with_interval(measurement("m", [0.5], unit="1", seeds=[0]))
+    assert shown.replace(NO_BREAK, " ") == "0.500 (n = 1)"
 
 
 def test_interval_of_student_by_a_worked_value():
     """Two values 1 and 3: mean 2, standard error 1, t of one degree of freedom 12.706."""
     shown = with_interval(measurement("m", [1.0, 3.0], unit="1", seeds=[0, 1]))
-    assert shown == "2 [-11, 15] (n = 2)"
+    assert shown.split(" ") == ["2", f"[-11,{NO_BREAK}15]", f"(n{NO_BREAK}={NO_BREAK}2)"]
 
 
 def test_a_table_keeps_bars_and_line_breaks_inside_its_cells():
