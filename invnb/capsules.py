@@ -135,7 +135,8 @@ class CapsNet(nn.Module):
         """Map images `[B, H, W]`, 0..1, to class capsules `[B, K, 16]`."""
         maps = self.primary(torch.relu(self.first(images.unsqueeze(1))))
         poses = squash(maps.unflatten(1, (8, -1)).flatten(2), 1)
-        return dynamic_routing(poses, self.weights, self.iterations)
+        capsules = dynamic_routing(poses, self.weights, self.iterations)
+        return capsules.to(self.weights.dtype)  # lengths and margins are not for half precision
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images `[B, H, W]` to the lengths of the class capsules, `[B, K]`, 0..1."""

@@ -1,7 +1,7 @@
 """A capsule network with EM routing, as a public fork had it and as it was published.
 
-The fork is the one that the first seed text used; published is Hinton, Sabour and Frosst (2018)
-with the constants of their code. Where the two differ:
+The fork is the one that the first seed text used; published is Hinton, Sabour and Frosst (2018),
+with the temperatures and the least variance of their code. Where the two differ:
 
 =====================  ===============================  ======================================
 what                   form "source"                    form "published"
@@ -20,6 +20,10 @@ iterations             2                                3
 Here l_i = 0.01 (1 - 0.95^(i + 1)), the mass of a parent is the sum of its shares, and the softmax
 is over parents. Both forms share sizes, starting weights and an E step in logarithms. The fork's
 own E step exponentiates first, and loses the shares of its class capsules where votes spread.
+
+Of their code, three things are absent: l_i is not a quarter in the class layer, means are not
+damped (0.9 of the new and 0.1 of the old), and all betas start at 0 (there beta_a at 0.5 and beta_u
+at 0.5, in the class layer at 1 and 2).
 
 Axes: B images, H x W pixels, N places that route by themselves, I children and C parents of a
 place, X numbers of a pose. The last 16 of a pose are a 4 x 4 matrix, column by column; numbers
@@ -158,15 +162,20 @@ class EMCapsules(nn.Module):
     def forward(self, poses: Tensor, activations: Tensor) -> tuple[Tensor, Tensor]:
         """Map poses `[N, I, X]` and activations `[N, I]` to the parents', `[N, C, X]`, `[N, C]`.
 
-        With fewer matrices than children, groups of as many children share them.
+        With fewer matrices than children, groups of as many children share them. Routing has the
+        precision of the matrices, also where the layers around it have half.
         """
         _, children, x = poses.shape
         matrices = self.matrices.repeat(children // len(self.matrices), 1, 1, 1)
+        poses, activations = (t.to(matrices.dtype) for t in (poses, activations))
         leaves = (poses, activations, matrices, self.beta_u, self.beta_a)
-        if poses.is_cuda:
-            return self._route(*leaves)
-        size = max(1, AT_ONCE // (children * x * len(self.beta_a)))
-        return _InParts.apply(self._route, size, *leaves)
+        # in bfloat16 the least variance is lost in the rounding of votes, and gradients with it;
+        # what `_InParts` works out again in its backward pass is never under autocast
+        with torch.autocast(poses.device.type, enabled=False):
+            if poses.is_cuda:
+                return self._route(*leaves)
+            size = max(1, AT_ONCE // (children * x * len(self.beta_a)))
+            return _InParts.apply(self._route, size, *leaves)
 
     def _route(
         self, poses: Tensor, activations: Tensor, matrices: Tensor, beta_u: Tensor, beta_a: Tensor

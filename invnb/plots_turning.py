@@ -104,16 +104,19 @@ def around(curves: pd.DataFrame, chance: float, trained: tuple[float, float]) ->
 
 
 def error_by_pose(
-    curves: pd.DataFrame, pose: str = "angle (degrees)", furthest: float = 180, within: float = 45
+    curves: pd.DataFrame,
+    within: Mapping[str, float],
+    pose: str = "angle (degrees)",
+    furthest: float = 180,
 ) -> Figure:
     """Draw the error of drawings against angle or shift, a panel per network, a line per digit.
 
     Args:
         curves: one row per network, seed, digit and pose, with error (squared pixels); bands are
             95 % intervals over seeds.
+        within: by network, the range of restricted digits, shaded, on both sides.
         pose: what the axis says.
         furthest: where the axis ends, on both sides.
-        within: the range of restricted digits, shaded, on both sides.
 
     """
     names = list(dict.fromkeys(curves.network))
@@ -122,7 +125,7 @@ def error_by_pose(
         sharex=True, squeeze=False,
     )  # fmt: skip
     for ax, name in zip(axes.flat, names, strict=False):
-        ax.axvspan(-within, within, color=TRAINED, zorder=0)
+        ax.axvspan(-within[name], within[name], color=TRAINED, zorder=0)
         sns.lineplot(
             curves[curves.network == name], x="pose", y="error", hue="digit", lw=1.3,
             errorbar=interval, legend=name == names[0], ax=ax,
@@ -168,11 +171,11 @@ def probabilities_frame(
     classes: Sequence[str],
     angle: float,
 ) -> bytes:
-    """Return one frame of the angle slider as PNG: turned digits, and each network's softmax.
+    """Return one frame of the angle slider as PNG: turned digits, and each network's answer.
 
     Args:
         images: `[H, W]` by digit, turned.
-        shares: `[len(images), K]` by model: softmax of each digit.
+        shares: `[len(images), K]` by model: what each class has of 1, such as a softmax.
         classes: K names.
         angle: in degrees.
 
@@ -187,7 +190,7 @@ def probabilities_frame(
         ax = figure.add_axes((0.33, bottom + 0.03, 0.64, high - 0.04))
         table = pd.DataFrame({m: s[i] for m, s in shares.items()}, index=list(classes))
         table.plot.bar(ax=ax, width=0.8, legend=i == 0, rot=0)
-        ax.set(ylim=(0, 1.02), ylabel="softmax", title=f"a {digit}" if i else "")
+        ax.set(ylim=(0, 1.02), ylabel="share", title=f"a {digit}" if i else "")
         ax.grid(visible=False, axis="x")
         if i == 0:
             ax.legend(fontsize=7, frameon=False, ncols=len(shares), loc="lower right",

@@ -5,7 +5,9 @@ import torch
 from torch.autograd import gradcheck
 
 from invnb.capsules import CapsNet, dynamic_routing, margin_loss, squash
+from invnb.classifying import Course, train
 from invnb.errors import InvnbError
+from invnb.turning import CIRCLE, Digits
 
 SIZE, CLASSES = 19, 3
 
@@ -133,6 +135,25 @@ def test_loss_falls_on_a_tiny_batch():
         losses[-1].backward()
         optimiser.step()
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_training_in_half_precision_stays_near_to_full():
+    images, labels = batch(8)
+    digits = Digits(images.float(), labels, tuple("012"), torch.tensor([CIRCLE] * CLASSES))
+    full, half = (
+        train(lambda: CapsNet(CLASSES, SIZE, channels=16), digits, course, seed=0)
+        for course in (Course(3, 4, 1e-3, precision=p) for p in ("float32", "bfloat16"))
+    )
+    assert half.losses == pytest.approx(full.losses, rel=0.01)
+    assert {t.dtype for t in half.state.values()} == {torch.float32}
+
+
+def test_lengths_and_loss_are_in_full_precision_behind_layers_in_half():
+    net, (images, labels) = network().float(), batch(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(images.float()), net.loss(images.float(), labels)
+        assert net.first(images.float().unsqueeze(1)).dtype == torch.bfloat16
+    assert {x.dtype for x in found} == {torch.float32}
 
 
 # --- network ---

@@ -132,7 +132,8 @@ def test_a_network_like_the_sources_reproduces_what_is_said_of_the_baseline():
         )
         for name, value in scores.items()
     }  # fmt: skip
-    verdicts = judge(load("rotation-generalization"), measurements, {"training_images": 0}, "MNIST")
+    settings = {"training_images": 0, "draws": 20, "drawn_images": 50}
+    verdicts = judge(load("rotation-generalization"), measurements, settings, "MNIST")
     for claim in ("RG-01", "RG-02", "RG-03"):
         assert verdicts[claim]["verdict"] == "reproduced", verdicts[claim]["reason"]
     assert verdicts["RG-04"]["reason"] == "no measurement BN_00.Pinv"

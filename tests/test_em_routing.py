@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from invnb import em_routing
+from invnb.classifying import Course, train
 from invnb.em_routing import EMCapsNet, EMCapsules, em, spread_loss, spread_margin, votes
 from invnb.errors import InvnbError
+from invnb.turning import CIRCLE, Digits
 
 SIZE, CLASSES = 21, 3
 FORMS = pytest.mark.parametrize("form", ["source", "published"])
@@ -284,6 +286,31 @@ def test_loss_falls_on_a_tiny_batch(form):
         losses[-1].backward()
         optimiser.step()
     assert losses[-1] < 0.7 * losses[0]
+
+
+@FORMS
+def test_training_in_half_precision_stays_near_to_full(form):
+    images, labels = batch(6, 17)
+    digits = Digits(images.float(), labels, tuple("012"), torch.tensor([CIRCLE] * CLASSES))
+    full, half = (
+        train(lambda: EMCapsNet(CLASSES, 17, form=form), digits, course, seed=0)
+        for course in (Course(2, 3, 1e-4, precision=p) for p in ("float32", "bfloat16"))
+    )
+    assert half.losses == pytest.approx(full.losses, rel=0.03)
+    assert all(t.dtype == torch.float32 for t in half.state.values() if t.is_floating_point())
+
+
+@FORMS
+def test_routing_and_loss_are_in_full_precision_behind_layers_in_half(form):
+    net, (images, labels) = network(form, 17).float(), batch(2, 17)
+    with torch.autocast("cpu", torch.bfloat16):
+        calls, found = recorded(net, images.float())
+        loss = net.loss(images.float(), labels)
+    ((poses, _), first), *_ = calls
+    assert poses.dtype == torch.bfloat16
+    assert {x.dtype for x in (*first, *found, loss)} == {torch.float32}
+    expected = net.second(*(x.float() for x in calls[0][0]))
+    torch.testing.assert_close(first, expected, rtol=0, atol=0)
 
 
 # --- network ---

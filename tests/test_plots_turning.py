@@ -78,10 +78,13 @@ def test_error_by_pose_has_a_panel_per_network(networks):
         ],
         columns=["network", "seed", "digit", "pose", "error"],
     )
-    figure = plots_turning.error_by_pose(curves)
+    within = {n: 45.0 * (i + 1) for i, n in enumerate(networks)}
+    figure = plots_turning.error_by_pose(curves, within)
     assert [ax.get_title() for ax in figure.axes] == networks
     for i, ax in enumerate(figure.axes):
         assert list(ax.lines[0].get_ydata()) == pytest.approx([i - 0.9, i + 0.9])
+        shaded = ax.patches[0].get_bbox()
+        assert (shaded.x0, shaded.x1) == (-45 * (i + 1), 45 * (i + 1))
 
 
 def test_frames_of_the_slider_have_one_size():

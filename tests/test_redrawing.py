@@ -6,7 +6,16 @@ import torch
 
 from invnb.autoencoders import Autoencoder, Rotation, Shift
 from invnb.errors import InvnbError
-from invnb.redrawing import ANGLES, SHIFTS, Ranges, by_range, counted, errors, smeared
+from invnb.redrawing import (
+    ANGLES,
+    SHIFTS,
+    Ranges,
+    blur_width,
+    by_range,
+    counted,
+    errors,
+    smeared,
+)
 from invnb.rotation import rotate
 from invnb.transforming import Split
 
@@ -174,6 +183,25 @@ def test_smeared_is_as_blurred_as_other_angles():
     for angle in (0.0, 90.0, -180.0, 1.8, 88.2, -3.6):
         assert power(smeared, angle) == pytest.approx(others, rel=0.05)
     assert power(plain, 0.0) > 1.15 * others
+
+
+@pytest.mark.parametrize("width", [0.4, 1.0, 2.5])
+def test_blur_width_against_a_loop(width):
+    """The width is found again by which a Gaussian, summed pixel by pixel, has blurred a point."""
+    image = -torch.ones(1, 28, 28)
+    image[0, 13, 14] = 1.0
+    y, x = np.mgrid[-13:15, -14:14]
+    gaussian = np.exp(-(x**2 + y**2) / (2 * width**2))
+    blurred = 2 * gaussian / gaussian.sum() - 1
+    error = ((blurred - image[0].numpy()) ** 2).mean()
+    assert blur_width(image, error) == pytest.approx(width, abs=1e-3)
+
+
+def test_blur_width_grows_with_the_error_up_to_the_edge():
+    widths = [blur_width(blob(2), error) for error in (0.0, 0.001, 0.01, 0.02, 4.0)]
+    assert widths == sorted(widths)
+    assert widths[0] < 0.3  # up to there a Gaussian has no weight but in its middle
+    assert widths[-1] == pytest.approx(28, abs=1e-3)
 
 
 def test_another_target():
