@@ -4,14 +4,18 @@ Everything here is about what the IMAGE undergoes. A spatial transformer's sampl
 to the image, so `of_sampler` takes its inverse first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from invnb import statistics
 from invnb.errors import InvnbError
 from invnb.itn import inverse
+
+SHRUNK = 0.95  # the smallest zoom of a net that zooms out is at most this (CS-13)
 
 # Rows: the grey axis, then two directions across it, so that a turn from the first to the second
 # leads from red over green to blue.
@@ -112,6 +116,24 @@ def of_sampler(sampler: Tensor) -> Affine:
 
     """
     return of_image(inverse(sampler.detach().cpu().double()))
+
+
+def zooming_out(own: Sequence[float], on_image: Sequence[float]) -> str:
+    """Say whether nets still zoom out when their loss is on what the image undergoes.
+
+    By the 95 % intervals of both means: one on both sides of `SHRUNK`, or none, leaves it open.
+
+    Args:
+        own: smallest zoom of the nets with the source's loss, one a seed; may be empty.
+        on_image: of those with the loss on the sampler's inverse.
+
+    """
+    first, second = (statistics.student(zooms).ci95 if zooms else None for zooms in (own, on_image))
+    if first and first[0] > SHRUNK:
+        return "there is no zooming out that could survive"
+    if not first or not second or first[1] > SHRUNK or second[0] <= SHRUNK < second[1]:
+        return "it is undecided whether zooming out survives"
+    return f"zooming out {'survives' if second[1] <= SHRUNK else 'does not survive'}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ the network's size, in [0, 255], and `normalise` makes of it what the network wa
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,11 +56,23 @@ class Preprocessing:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Map float images `[B, 3, H, W]` in [0, 255] to the network's input."""
-        mean, std = (
-            torch.tensor(numbers, dtype=images.dtype, device=images.device).view(3, 1, 1)
-            for numbers in (self.mean, self.std)
-        )
-        return torch.addcmul(-mean / std, images, 1 / (255 * std))
+        shift, factor = _line(self.mean, self.std, images.dtype, images.device)
+        return torch.addcmul(shift, images, factor)
+
+
+@lru_cache
+@torch.inference_mode(mode=False)  # what is kept must do for a network that learns, too
+def _line(
+    mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return a and b, `[3, 1, 1]`, where normalising maps x in [0, 255] to a + b x.
+
+    Kept, as a small network is done with an image in the time that making these takes.
+    """
+    means, stds = (
+        torch.tensor(numbers, dtype=dtype, device=device).view(3, 1, 1) for numbers in (mean, std)
+    )
+    return -means / stds, 1 / (255 * stds)
 
 
 @dataclass(frozen=True)

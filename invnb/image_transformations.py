@@ -105,7 +105,9 @@ def grayscale(images: Tensor, share: float | Tensor) -> Tensor:
 def blur(images: Tensor, pixels: float | Tensor) -> Tensor:
     """Return the images convolved with a Gaussian of standard deviation `pixels`, 0 or more."""
     deviation = _numbers(pixels, images)
-    rows, columns = (_gaussian_matrix(deviation, size) for size in images.shape[-2:])
+    height, width = images.shape[-2:]
+    rows = _gaussian_matrix(deviation, height)
+    columns = rows if width == height else _gaussian_matrix(deviation, width)
     return _kept(images, rows @ images @ columns.mT, pixels == 0)
 
 

@@ -126,9 +126,14 @@ class LabelledImages:
             outputs: their number.
 
         Raises:
-            DataError: labels that do not fit.
+            DataError: labels that count no class of the images, or classes that do not fit.
 
         """
+        if wrong := [label for label in self.labels if not 0 <= label < len(self.classes)]:
+            raise DataError(
+                f"label {wrong[0]} of {self.name} is out of range: its classes count from 0 to "
+                f"{len(self.classes) - 1}"
+            )
         if classes is not None and set(self.classes) <= set(classes):
             index = [list(classes).index(name) for name in self.classes]
             labels = tuple(index[label] for label in self.labels)

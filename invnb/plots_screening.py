@@ -96,27 +96,38 @@ def softmax(panels: Mapping[str, tuple[Transformation, SoftmaxCurves]], columns:
     return figure
 
 
-def translations(maps: Mapping[str, TranslationMap], half: bool = True) -> Figure:
+def translations(
+    maps: Mapping[str, TranslationMap], parts: Mapping[str, Sequence[TranslationMap]]
+) -> Figure:
     """Draw the mean softmax of a class under shifts both ways, a panel per title.
+
+    A line is where it falls to half of what it is unmoved; thin ones are those of parts.
 
     Args:
         maps: by title.
-        half: draw where it falls to half of what it is unmoved.
+        parts: maps of disjoint parts of the same images, by title.
 
     """
     figure, axes = _panels(len(maps), min(len(maps), 4), 2.1, sharex=True, sharey=True)
     axes[0, 0].invert_yaxis()
     for ax, (title, one) in zip(axes.flat, maps.items(), strict=False):
         shown = ax.pcolormesh(one.x, one.y, one.softmax, vmin=0, vmax=1, cmap="viridis")
-        middle = one.softmax[np.abs(one.y).argmin(), np.abs(one.x).argmin()]
-        if half and one.softmax.min() < middle / 2:
-            ax.contour(one.x, one.y, one.softmax, levels=[middle / 2], colors="white")
+        _half_line(ax, one, lw=2)
+        for part in parts[title]:
+            _half_line(ax, part, lw=0.5)
         ax.grid(visible=False)
         ax.set_title(title, fontsize=9)
     figure.supxlabel("right (widths)", fontsize=9)
     figure.supylabel("down (heights)", fontsize=9)
     figure.colorbar(shown, ax=axes, label="mean softmax", shrink=0.8)
     return figure
+
+
+def _half_line(ax: Axes, one: TranslationMap, lw: float) -> None:
+    """Draw where the softmax is half of the unmoved one, if it is anywhere."""
+    half = one.softmax[np.abs(one.y).argmin(), np.abs(one.x).argmin()] / 2
+    if one.softmax.min() < half:
+        ax.contour(one.x, one.y, one.softmax, levels=[half], colors="white", linewidths=lw)
 
 
 def thresholds(table: pd.DataFrame, units: Mapping[str, str]) -> Figure:

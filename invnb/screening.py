@@ -21,7 +21,16 @@ from invnb.image_models import ImageModel
 from invnb.image_transformations import ELEVEN, Transformation
 from invnb.labelled_images import LabelledImages
 from invnb.paths import cache_dir
+from invnb.provenance import code_hash
 from invnb.screening_table import BLOCK, Block, Table, create
+
+CODE = (  # that tables are made by, but for networks of one's own, see `ImageModel.fingerprint`
+    "invnb.cifar_nets",
+    "invnb.image_models",
+    "invnb.image_transformations",
+    "invnb.screening",
+    "invnb.screening_table",
+)
 
 
 def screen(
@@ -30,7 +39,7 @@ def screen(
     transformations: Sequence[Transformation | str] = ELEVEN,
     *,
     seed: int = 0,
-    batch_size: int = 128,
+    batch_size: int = 32,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
 ) -> Table:
@@ -46,7 +55,8 @@ def screen(
             `LabelledImages.labelled_for`.
         transformations: or their names.
         seed: of the noise.
-        batch_size: images at a time.
+        batch_size: images at a time. A processor loses time with more, as it asks the system for
+            the memory of every pass anew; a GPU wants hundreds.
         device: where to compute.
         folder: where tables are kept; default `screenings` in `invnb.paths.cache_dir()`. What
             determines a table also determines its folder in there.
@@ -62,11 +72,6 @@ def screen(
     )
     model.network.to(device).eval()  # not in inference mode: weights that move could learn no more
     images = images.labelled_for(model.classes, outputs(model, images, device))
-    if wrong := [label for label in images.labels if not 0 <= label < len(images.classes)]:
-        raise InvnbError(
-            f"label {wrong[0]} of {images.name} is out of range: the model's classes count from 0 "
-            f"to {len(images.classes) - 1}"
-        )
     table = create(
         (folder or cache_dir() / "screenings") / _digest(model, images, seed),
         {
@@ -100,7 +105,8 @@ def outputs(model: ImageModel, images: LabelledImages, device: torch.device | st
         device: where to compute.
 
     Raises:
-        InvnbError: there is no image, or the network does not map the first to logits `[1, K]`.
+        InvnbError: there is no image, or the network does not map the first to logits `[1, K]`, or
+            to such that are not finite.
 
     """
     if not len(images):
@@ -118,6 +124,11 @@ def outputs(model: ImageModel, images: LabelledImages, device: torch.device | st
         raise InvnbError(
             f"model {model.name!r} must map one image to logits (1, classes), not to {shape}"
         )
+    if not logits.isfinite().all():
+        raise InvnbError(
+            f"model {model.name!r} returns NaN or infinite logits for the first of {images.name}: "
+            "look for damaged weights or a preprocessing that is not its own"
+        )
     if model.classes is not None and len(model.classes) != logits.shape[1]:
         raise InvnbError(
             f"model {model.name!r} has {logits.shape[1]} outputs and names of "
@@ -128,7 +139,6 @@ def outputs(model: ImageModel, images: LabelledImages, device: torch.device | st
 
 def _digest(model: ImageModel, images: LabelledImages, seed: int) -> str:
     """Return what stands for everything that determines a table but its transformations."""
-    code = Path(image_transformations.__file__).read_bytes() + Path(__file__).read_bytes()
     key = {
         "model": model.fingerprint(),
         "images": images.checksum,
@@ -136,7 +146,7 @@ def _digest(model: ImageModel, images: LabelledImages, seed: int) -> str:
         "classes": images.classes,
         "seed": seed,
         "block": BLOCK,
-        "code": sha256(code).hexdigest(),
+        "code": code_hash(*CODE),
     }
     return sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 

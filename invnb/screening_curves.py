@@ -12,17 +12,17 @@ import numpy as np
 from invnb.screening_table import Table
 
 
-def accuracy(table: Table, name: str, label: int | None = None) -> np.ndarray:
+def accuracy(table: Table, name: str, among: np.ndarray | None = None) -> np.ndarray:
     """Return the share of right predictions at each magnitude, `[M]`.
 
     Args:
         table: of a screening.
         name: of a transformation.
-        label: a class, whose images alone count; None for all.
+        among: which images count, bool `[N]`; None for all.
 
     """
     right = table.predicted(name) == table.labels
-    return (right if label is None else right[:, table.labels == label]).mean(1)
+    return (right if among is None else right[:, among]).mean(1)
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,23 @@ class TranslationMap:
     accuracy: np.ndarray
 
 
-def translation_map(table: Table, label: int, name: str = "translation") -> TranslationMap:
-    """Return the map of one class; the table must have `translation`, all pairs of a grid."""
+def translation_map(
+    table: Table, label: int, name: str = "translation", among: np.ndarray | None = None
+) -> TranslationMap:
+    """Return the map of one class.
+
+    Args:
+        table: of a screening, with `translation`.
+        label: the class.
+        name: of a transformation by all pairs of a grid.
+        among: which images count, bool `[N]`; None for all.
+
+    """
     pairs = np.array(table.transformation(name).magnitudes)
     x, y = np.unique(pairs[:, 0]), np.unique(pairs[:, 1])
-    these = table.labels == label
+    these = table.labels == label if among is None else (table.labels == label) & among
     softmax = table.softmax_of_label(name)[:, these].mean(1)
-    found = [values.reshape(len(x), len(y)).T for values in (softmax, accuracy(table, name, label))]
+    found = [values.reshape(len(x), len(y)).T for values in (softmax, accuracy(table, name, these))]
     return TranslationMap(x, y, *found)
 
 

@@ -1,6 +1,7 @@
 """The models of the screening chapter: made by name, trained through the cache where need be."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -102,6 +103,16 @@ class Screened:
         found = self._load("test")
         return found.of(found.classes, self.at_most) if self.at_most else found
 
+    @property
+    def fewest(self) -> int:
+        """Images of the class that has the fewest, of those that have any."""
+        return min(Counter(self.images.labels).values())
+
+    def fits(self, name: str) -> bool:
+        """Return whether a model is for these data; published weights are for CIFAR-10 alone."""
+        published = name.rpartition("@")[2] in published_weights.FILES
+        return self.data_name == "CIFAR-10" or not published
+
     @cached_property
     def training(self) -> tuple[Tensor, Tensor, str]:
         """Images `[N, 3, H, W]`, uint8, labels `[N]`, both on the device, and their checksum."""
@@ -137,15 +148,24 @@ class Screened:
             return ImageModel(name, network, AS_CIFAR, self.images.classes)
         return image_models.load(name)
 
-    def check(self, names: Sequence[str]) -> None:
+    def check(self, names: Sequence[str], parts: int = 1) -> None:
         """See that models can be had and fit images and each other, before anything is trained.
+
+        Args:
+            names: of models.
+            parts: that the images of each class are divided into.
 
         Raises:
             InvnbError: as `model` and `invnb.screening.outputs`; one that is trained here on images
-                of another size; classes that do not fit the images; or two models that count
-                classes in different orders.
+                of another size; classes that do not fit the images; two models that count classes
+                in different orders; or a class with fewer images than parts.
 
         """
+        if self.fewest < parts:
+            raise InvnbError(
+                f"a class of {self.data!r} has {self.fewest} images to screen on; there must be "
+                f"one for each of {parts} parts"
+            )
         classes = {name: self._classes(name) for name in dict.fromkeys(names)}
         first = next(iter(classes))
         for name, own in classes.items():

@@ -171,9 +171,10 @@ def class_thresholds(
     directions = list(found.values()) if direction == "both" else [found.get(direction)]
     if not directions or directions[0] is None:
         raise InvnbError(f"{name} was not screened in direction {direction!r}: {list(found)} were")
-    end = min(direction.distances[-1] for direction in directions)
+    # rounded alike: a threshold at the end must not seem to lie below it
+    end = min(direction.distances[-1] for direction in directions).round(9)
     distances = np.unique(np.concatenate([d.distances for d in directions]).round(9))
-    distances = distances[distances <= end + 1e-9]  # (D,)
+    distances = distances[distances <= end]  # (D,)
     standing = _standing(directions, distances)  # (N, D)
     values, drawn, counts = [], [], []
     for label in table.present:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from invnb.decomposition import of_colour, of_image, of_sampler
+from invnb.decomposition import of_colour, of_image, of_sampler, zooming_out
 from invnb.errors import InvnbError
 from invnb.itn import inverse, transform
 from invnb.rotation import rotate
@@ -158,3 +158,20 @@ def test_colour_is_recomposed_exactly_and_the_residual_is_the_least():
 def test_colour_that_is_not_finite_is_refused():
     with pytest.raises(InvnbError, match="not finite has no parts"):
         of_colour(torch.full((3, 4), torch.inf))
+
+
+@pytest.mark.parametrize(
+    ("own", "on_image", "said"),
+    [
+        ([0.8, 0.81, 0.82], [0.8, 0.81, 0.82], "zooming out survives"),
+        ([0.8, 0.81, 0.82], [0.98, 0.99, 1.0], "zooming out does not survive"),
+        ([0.8, 0.81, 0.82], [0.8, 0.95, 1.1], "it is undecided whether zooming out survives"),
+        ([0.8, 0.95, 1.1], [0.8, 0.81, 0.82], "it is undecided whether zooming out survives"),
+        ([0.8, 0.81, 0.82], [0.8], "it is undecided whether zooming out survives"),
+        ([0.8, 0.81, 0.82], [], "it is undecided whether zooming out survives"),
+        ([], [], "it is undecided whether zooming out survives"),
+        ([0.98, 0.99, 1.0], [0.8, 0.81, 0.82], "there is no zooming out that could survive"),
+    ],
+)
+def test_whether_zooming_out_survives_another_loss(own, on_image, said):
+    assert zooming_out(own, on_image) == said

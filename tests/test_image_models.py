@@ -71,6 +71,21 @@ def test_torchvision_name_with_a_checkpoint_made_here():
     assert model.short_name == SMALL
 
 
+def test_normalising_serves_training_after_inference():
+    """What is kept of a preprocessing in inference mode must let gradients through later."""
+    preprocessing = Preprocessing(mean=(0.11, 0.22, 0.33), std=(0.2, 0.3, 0.4))
+    with torch.inference_mode():
+        before = preprocessing.normalise(torch.full((1, 3, 2, 2), 51.0))
+    images = torch.full((1, 3, 2, 2), 51.0, requires_grad=True)
+    found = preprocessing.normalise(images)
+    assert torch.equal(found, before)
+    expected = (0.2 - torch.tensor(preprocessing.mean)) / torch.tensor(preprocessing.std)
+    torch.testing.assert_close(found[0, :, 0, 0], expected)
+    found.sum().backward()
+    gradient = 1 / (255 * torch.tensor(preprocessing.std))
+    torch.testing.assert_close(images.grad[0, :, 0, 0], gradient)
+
+
 @pytest.mark.parametrize("name", ["alexnet", "resnet101", SMALL])
 @pytest.mark.parametrize("size", [(300, 260), (200, 400)])
 def test_preprocessing_is_torchvisions(name, size, monkeypatch):

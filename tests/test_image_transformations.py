@@ -3,6 +3,7 @@
 import math
 from importlib import import_module
 
+import kornia
 import numpy as np
 import pytest
 import torch
@@ -244,11 +245,27 @@ def test_geometry_is_torchvisions(size):
     )
 
 
-def test_kornia_turns_the_same_way():
-    kornia = pytest.importorskip("kornia")
-    images, angles = make(), torch.tensor([10.0, -75.0, 200.0])
-    theirs = kornia.geometry.transform.rotate(images, angles)
-    torch.testing.assert_close(rotate(images, angles), theirs, rtol=0, atol=5e-2)
+@SIZES
+def test_geometry_is_kornias(size):
+    images, angles = make(size=size), torch.tensor([10.0, -75.0, 200.0])
+    h, w = size
+    of = kornia.geometry.transform
+    factors = torch.tensor([[1.6, 0.8]] * 3)
+    pixels = torch.tensor([[2.5, -1.25]] * 3)
+    for found, theirs in (
+        (rotate(images, angles), of.rotate(images, angles)),
+        (translate(images, 2.5 / w, -1.25 / h), of.translate(images, pixels)),
+        (scale(images, 1 / 1.6, 1 / 0.8), of.scale(images, factors)),
+    ):
+        torch.testing.assert_close(found, theirs, rtol=0, atol=5e-2)
+
+
+@SIZES
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_blur_is_kornias(size, sigma):
+    images, reach = make(size=size), math.ceil(5 * sigma)
+    theirs = kornia.filters.gaussian_blur2d(images, (2 * reach + 1,) * 2, (sigma,) * 2, "reflect")
+    torch.testing.assert_close(blur(images, sigma), theirs, rtol=0, atol=2e-3)
 
 
 def test_colours_by_hand():

@@ -2,6 +2,7 @@
 
 import pickle
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,14 @@ def test_labels_for_a_network(folder):
         found.labelled_for(["w", "x", "y", "z"], 4)
     with pytest.raises(DataError, match=r"the model's 2 outputs"):
         found.labelled_for(None, 2)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+@pytest.mark.parametrize("classes", [None, ["ant", "bee", "cat"], ["x", "y", "z"]])
+def test_labels_out_of_range(folder, label, classes):
+    wrong = replace(load(str(folder)), labels=(0, 0, 1, 2, 2, label))
+    with pytest.raises(DataError, match=rf"^label {label} of .* its classes count from 0 to 2$"):
+        wrong.labelled_for(classes, 3)
 
 
 def test_cifar10(tmp_path, monkeypatch):

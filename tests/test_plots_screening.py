@@ -48,8 +48,11 @@ def test_softmax_shows_three_classes_and_the_others():
 def test_translation_maps_have_x_to_the_right_and_y_down():
     softmax = np.arange(9.0).reshape(3, 3) / 8
     found = TranslationMap(np.array([-1.0, 0, 1]), np.array([-2.0, 0, 2]), softmax, softmax)
-    figure = plots_screening.translations({"a": found, "b": found})
+    parts = {"a": [found, found], "b": []}
+    figure = plots_screening.translations({"a": found, "b": found}, parts)
     ax = figure.axes[0]
+    widths = [[c.get_linewidths()[0] for c in a.collections[1:]] for a in figure.axes[:2]]
+    assert widths == [[2, 0.5, 0.5], [2]]  # of the lines at half
     np.testing.assert_allclose(ax.collections[0].get_array().reshape(3, 3), softmax)
     assert ax.yaxis_inverted()
 

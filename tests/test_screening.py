@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from invnb import screening, screening_table, shapes
+from invnb import provenance, screening, screening_table, shapes
 from invnb.data import DataError
 from invnb.errors import InvnbError
 from invnb.image_models import ImageModel, Preprocessing, load
@@ -212,6 +212,17 @@ def test_what_determines_a_table_has_a_folder_of_its_own():
     assert screen(model(), pictures(), ["grayscale"], batch_size=2).folder in folders
 
 
+def test_a_table_is_made_anew_when_code_that_it_rests_on_changes(monkeypatch):
+    before = screen(model(), pictures(), ["grayscale"]).folder
+    read = provenance._fingerprint
+    for name in ("image_transformations", "image_models", "screening_table", "cifar_nets"):
+        text = provenance._module_path(f"invnb.{name}").read_text(encoding="utf-8")
+        monkeypatch.setattr(
+            provenance, "_fingerprint", lambda code, text=text: read(code) + "x" * (code == text)
+        )
+        assert screen(model(), pictures(), ["grayscale"]).folder != before
+
+
 def test_many_classes_keep_the_strongest_and_the_own_one():
     images = pictures(classes=5)
     names = tuple(f"class {k}" for k in range(100))
@@ -276,6 +287,25 @@ class Broken(nn.Module):
         return logits.log()
 
 
+class Spoilt(nn.Module):
+    """Returns NaN or an infinite number for every image."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, images):
+        return images.mean((2, 3)) + self.value
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_finite_stop_before_the_work(value, tmp_path):
+    spoilt = ImageModel("spoilt", Spoilt(value), Preprocessing())
+    with pytest.raises(InvnbError, match="'spoilt' returns NaN or infinite logits for the first"):
+        screen(spoilt, pictures(6, classes=3), ["zoom"], folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_nan_is_named():
     broken = ImageModel("broken", Broken(), Preprocessing())
     pattern = r"'broken' returns NaN for 1 of 6 images at brightness -0\.[4-8]"
@@ -305,8 +335,9 @@ def test_names_that_do_not_go_with_the_network():
 
 def test_labels_out_of_range():
     wrong = replace(pictures(), labels=tuple(range(N)))
-    with pytest.raises(InvnbError, match=r"label 5 of noise is out of range: .* from 0 to 4"):
-        screen(model(), wrong, ["zoom"])
+    for network in (model(), replace(model(), classes=wrong.classes)):
+        with pytest.raises(InvnbError, match=r"label 5 of noise is out of range: .* from 0 to 4"):
+            screen(network, wrong, ["zoom"])
 
 
 def test_no_images():
@@ -400,3 +431,11 @@ def test_triangle_comes_back_at_120(of_shapes):
     curve = softmax_at(of_shapes, "triangle")
     assert curve[120] == pytest.approx(curve[0], abs=0.1)
     assert curve[-120] == pytest.approx(curve[0], abs=0.1)
+    assert min(curve.values()) < 0.1
+
+
+def test_arrow_comes_back_after_a_whole_turn_alone(of_shapes):
+    curve = softmax_at(of_shapes, "arrow")
+    assert curve[0] > 0.9
+    assert max(curve[angle] for angle in curve if abs(angle) >= 60) < 0.5
+    assert min(curve.values()) < 0.1

@@ -43,6 +43,21 @@ def test_a_network_is_trained_once(screened, monkeypatch):
     assert first.network(torch.zeros(2, 3, 32, 32)).shape == (2, len(shapes.CLASSES))
 
 
+def test_every_part_needs_an_image_of_every_class(screened):
+    assert screened.fewest == 2
+    screened.check(["AlexNet"], parts=2)
+    with pytest.raises(InvnbError, match=r"class of 'shapes' has 2 images .* each of 3 parts"):
+        screened.check(["AlexNet"], parts=3)
+    assert not (cache.paths.cache_dir() / "networks").exists()
+
+
+def test_published_networks_are_for_cifar10_alone(screened):
+    cifar = Screened("cifar10-jpeg.tar.xz", ImageCourse(epochs=1))
+    for name in ("ResNet@resnet20-12fca82f.th", "ResNet@mine.th", "resnet101"):
+        assert cifar.fits(name)
+        assert screened.fits(name) == (name != "ResNet@resnet20-12fca82f.th")
+
+
 def test_learning_rates_differ(screened, monkeypatch):
     seen = {}
 

@@ -117,6 +117,16 @@ def test_class_thresholds_that_are_not_reached(tmp_path):
     assert found.estimate(2).reason == "one image has no spread"
 
 
+def test_an_end_of_many_digits_is_not_reached(tmp_path):
+    """A distance such as log2 of 7 is rounded; no image flips, so the end is all that is known."""
+    one = replace(ZOOM, magnitudes=(1.0, 2.0, 7.0))
+    found = class_thresholds(table(tmp_path, one_hot([[0, 0]] * 3), [0, 0], one), "zoom")
+    assert found.values.tolist() == [found.end]
+    assert found.end == pytest.approx(math.log2(7))
+    assert found.reached.tolist() == [False]
+    assert found.estimate(0).reason == "the interval reaches beyond what was screened"
+
+
 def test_class_without_right_images(tmp_path):
     predicted = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 1, 0]])
     found = class_thresholds(table(tmp_path, one_hot(predicted), [0, 0, 1], BLUR), "blur")
@@ -274,7 +284,7 @@ def test_accuracy(tmp_path):
     np.testing.assert_allclose(accuracy(made, "zoom"), (predicted == labels).mean(1))
     third = labels == 2
     expected = (predicted[:, third] == 2).mean(1)
-    np.testing.assert_allclose(accuracy(made, "zoom", 2), expected)
+    np.testing.assert_allclose(accuracy(made, "zoom", third), expected)
 
 
 def test_softmax_curves(tmp_path):
@@ -304,7 +314,8 @@ def test_translation_map(tmp_path):
     rng = np.random.default_rng(0)
     softmax = rng.dirichlet([0.3] * 4, (6, 9))
     labels = [0, 1, 1] * 3
-    found = translation_map(table(tmp_path, softmax, labels, one), 1)
+    made = table(tmp_path, softmax, labels, one)
+    found = translation_map(made, 1)
     assert (found.x.tolist(), found.y.tolist()) == ([-0.1, 0, 0.3], [0, 0.2])
     of_class = softmax[:, np.array(labels) == 1]
     for j, y in enumerate(found.y):
@@ -312,6 +323,10 @@ def test_translation_map(tmp_path):
             at = of_class[pairs.index((x, y))]
             assert found.softmax[j, i] == pytest.approx(at[:, 1].mean(), abs=1e-6)
             assert found.accuracy[j, i] == (at.argmax(1) == 1).mean()
+    some = np.arange(9) < 5  # of images 1, 2 and 4, which are of the class
+    part = translation_map(made, 1, among=some)
+    np.testing.assert_allclose(part.softmax[0, 0], of_class[0, :3, 1].mean(), atol=1e-6)
+    assert part.accuracy[0, 0] == (of_class[0, :3].argmax(1) == 1).mean()
 
 
 def test_takeover(tmp_path):
