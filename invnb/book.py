@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from invnb import figures, pages, paths, rejudged, vendor
+from invnb import figures, glue, pages, paths, rejudged, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
@@ -128,7 +128,8 @@ def _lay_out(
     for name, executed in notebooks.items():
         if not executed.exists():
             raise InvnbError(f"{executed} is missing beside its result: run it again with --force.")
-        chapter = _glued_once(nbformat.read(executed, as_version=4))
+        chapter = glue.once(nbformat.read(executed, as_version=4))
+        glue.leave_out_unseen(chapter)
         rejudged.mark(chapter, results_files.read(executed.with_suffix(".json"))["claims"])
         source = paths.NOTEBOOKS / f"{name}.ipynb"
         now = nbformat.read(source, as_version=4) if source.exists() else chapter
@@ -140,21 +141,6 @@ def _lay_out(
     kept = contents(yaml.safe_load(toc.read_text(encoding="utf-8")), notebooks, list(reports))
     toc.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
     return shown
-
-
-def _glued_once(chapter: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Keep the last output of each glued name: a name recorded again replaces what it held."""
-    seen: set[str] = set()
-    for cell in reversed(chapter.cells):
-        kept = []
-        for output in reversed(cell.get("outputs", [])):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            if name is None or name not in seen:
-                kept.append(output)
-                seen.add(name)
-        if cell.cell_type == "code":
-            cell.outputs = kept[::-1]
-    return chapter
 
 
 def contents(

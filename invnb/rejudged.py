@@ -1,10 +1,11 @@
 """A note in chapters that were judged anew: what they say of their claims, and what counts now."""
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
 import nbformat
+
+from invnb import glue
 
 HEADING = "## Verdicts"
 
@@ -17,7 +18,7 @@ def mark(chapter: nbformat.NotebookNode, claims: Mapping[str, Mapping[str, Any]]
         claims: the verdicts that the chapter's result has now, by id.
 
     """
-    then = _glued(chapter)
+    then = glue.texts(chapter)
     changed = {
         i: c["verdict"] for i, c in claims.items() if then.get(i, c["verdict"]) != c["verdict"]
     }
@@ -35,15 +36,3 @@ def mark(chapter: nbformat.NotebookNode, claims: Mapping[str, Mapping[str, Any]]
     headings = (i for i, cell in enumerate(chapter.cells) if cell.source.startswith(HEADING))
     at = next(headings, len(chapter.cells) - 1)  # else at the end
     chapter.cells.insert(at + 1, nbformat.v4.new_markdown_cell(note))
-
-
-def _glued(chapter: nbformat.NotebookNode) -> dict[str, str]:
-    """Return the texts that a chapter glued, by name."""
-    found = {}
-    for cell in chapter.cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            text = output.get("data", {}).get("application/papermill.record/text/plain")
-            if name and text:
-                found[name] = str(ast.literal_eval(text))
-    return found

@@ -8,7 +8,6 @@ import sys
 import time
 
 import fake_run
-import nbformat
 import pytest
 import yaml
 
@@ -286,20 +285,3 @@ def test_text_from_a_run_is_shown_letter_by_letter():
 def test_book_needs_no_torch():
     code = "import sys, invnb.book; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_name_glued_again_keeps_its_last_value():
-    def glue(name, value):
-        return nbformat.v4.new_output(
-            "display_data", {"text/plain": value}, metadata={"scrapbook": {"name": name}}
-        )
-
-    plain = nbformat.v4.new_output("stream", text="seen")
-    cells = [
-        nbformat.v4.new_code_cell("", outputs=[glue("a", "1"), plain, glue("b", "2")]),
-        nbformat.v4.new_markdown_cell("words"),
-        nbformat.v4.new_code_cell("", outputs=[glue("a", "3"), glue("a", "4")]),
-    ]
-    chapter = book._glued_once(nbformat.v4.new_notebook(cells=cells))
-    assert chapter.cells[0].outputs == [plain, glue("b", "2")]
-    assert chapter.cells[2].outputs == [glue("a", "4")]

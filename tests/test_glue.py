@@ -1,0 +1,47 @@
+"""invnb.glue: what is kept of the values that a chapter glued, and of prose that cites none."""
+
+import nbformat
+
+from invnb import glue
+
+
+def test_a_name_glued_again_keeps_its_last_value():
+    def glued(name, value):
+        return nbformat.v4.new_output(
+            "display_data", {"text/plain": value}, metadata={"scrapbook": {"name": name}}
+        )
+
+    plain = nbformat.v4.new_output("stream", text="seen")
+    cells = [
+        nbformat.v4.new_code_cell("", outputs=[glued("a", "1"), plain, glued("b", "2")]),
+        nbformat.v4.new_markdown_cell("words"),
+        nbformat.v4.new_code_cell("", outputs=[glued("a", "3"), glued("a", "4")]),
+    ]
+    chapter = glue.once(nbformat.v4.new_notebook(cells=cells))
+    assert chapter.cells[0].outputs == [plain, glued("b", "2")]
+    assert chapter.cells[2].outputs == [glued("a", "4")]
+
+
+def chapter(*paragraphs, **glued):
+    outputs = [
+        nbformat.v4.new_output(
+            "display_data",
+            {"application/papermill.record/text/plain": repr(text)},
+            metadata={"scrapbook": {"name": name}},
+        )
+        for name, text in glued.items()
+    ]
+    words = nbformat.v4.new_markdown_cell("\n\n".join(paragraphs))
+    return nbformat.v4.new_notebook(cells=[words, nbformat.v4.new_code_cell("", outputs=outputs)])
+
+
+def test_what_was_seen_is_left_out_where_no_number_of_it_is_there():
+    both = "**Seen:** {glue:text}`M.a` and {glue:text}`M.b`."
+    only = "**Seen:** {glue:text}`M.b`, and {glue:text}`M.b` again."
+    other = "Elsewhere {glue:text}`M.b`."
+    made = chapter(
+        both, only, other, "**Seen:** words.", **{"M.a": "0.5", "M.b": "– (not in this run)"}
+    )
+    glue.leave_out_unseen(made)
+    expected = [both, glue.NOTHING_SEEN, other, "**Seen:** words."]
+    assert made.cells[0].source.split("\n\n") == expected
