@@ -1,5 +1,6 @@
 """invnb.glue: what is kept of the values that a chapter glued, and of prose that cites none."""
 
+import fake_run
 import nbformat
 
 from invnb import glue
@@ -23,16 +24,10 @@ def test_a_name_glued_again_keeps_its_last_value():
 
 
 def chapter(*paragraphs, **glued):
-    outputs = [
-        nbformat.v4.new_output(
-            "display_data",
-            {"application/papermill.record/text/plain": repr(text)},
-            metadata={"scrapbook": {"name": name}},
-        )
-        for name, text in glued.items()
-    ]
     words = nbformat.v4.new_markdown_cell("\n\n".join(paragraphs))
-    return nbformat.v4.new_notebook(cells=[words, nbformat.v4.new_code_cell("", outputs=outputs)])
+    return nbformat.v4.new_notebook(
+        cells=[words, nbformat.v4.new_code_cell("", outputs=fake_run.glued(**glued))]
+    )
 
 
 def test_what_was_seen_is_left_out_where_no_number_of_it_is_there():

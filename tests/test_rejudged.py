@@ -1,22 +1,15 @@
 """invnb.rejudged: the note under verdicts that are no longer those that count."""
 
+import fake_run
 import nbformat
 
 from invnb import rejudged
 
 
 def chapter(**verdicts):
-    outputs = [
-        nbformat.v4.new_output(
-            "display_data",
-            {"application/papermill.record/text/plain": repr(text)},
-            metadata={"scrapbook": {"name": name}},
-        )
-        for name, text in verdicts.items()
-    ]
     cells = [
         nbformat.v4.new_markdown_cell("## Verdicts\n\nComputed."),
-        nbformat.v4.new_code_cell("", outputs=outputs),
+        nbformat.v4.new_code_cell("", outputs=fake_run.glued(**verdicts)),
     ]
     return nbformat.v4.new_notebook(cells=cells)
 
