@@ -124,15 +124,19 @@ def number(value: float, spread: float | None = None) -> str:
     """Return `value` to two digits of its `spread`, or to three of its own, at most 4 decimals.
 
     A whole number without spread is written as one: a count, say. What is tiny or huge is written
-    with an exponent.
+    with an exponent. What would be rounded to nothing keeps one digit and thereby its sign, as far
+    as the sixth decimal.
     """
     scale = spread or abs(value)
     if not 1e-4 <= max(scale, abs(value)) < 1e6 and scale:
         return f"{value:.1e}"
     if not spread and float(value).is_integer():
         return f"{value:.0f}"
-    decimals = (1 if spread else 2) - math.floor(math.log10(scale))
-    return f"{value:.{min(max(decimals, 0), 4)}f}"
+    decimals = min(max((1 if spread else 2) - math.floor(math.log10(scale)), 0), 4)
+    if value and not round(value, decimals):
+        decimals = -math.floor(math.log10(abs(value)))
+        return f"{value:.{decimals}f}" if decimals <= 6 else "0"
+    return f"{value:.{decimals}f}"
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:

@@ -45,11 +45,17 @@ def area(response: Response, active: bool = True) -> float:
     The shares at the targets are joined by straight lines, from that of the unperturbed decodings
     on. It is nan where a target is never reached.
     """
-    shares = [
-        response.unmoved.float().mean().item(),
-        *at_change(response, response.plausible, active),
-    ]
-    return float(np.trapezoid(shares, (0.0, *TARGETS)) / TARGETS[-1])
+    return _under(response, at_change(response, response.plausible, active))
+
+
+def upper_area(response: Response) -> float:
+    """Return `area` with every picture counted as plausible that never changes so much, 0..1.
+
+    `area` leaves them out. Where many never get to a target, the two differ.
+    """
+    counts = _among(response, True).expand_as(response.reached)
+    stays = (response.plausible | ~response.reached) & counts
+    return _under(response, (_sum(stays) / _sum(counts)).tolist())
 
 
 def at_spreads(response: Response, active: bool = True) -> list[float]:
@@ -165,6 +171,12 @@ def strongest(profiles: Tensor) -> list[str]:
     best = (profiles / unit).abs().nan_to_num(-1).max(1)
     names = list(MEASURES)
     return [names[i] if v >= 0 else "" for v, i in zip(best.values, best.indices, strict=True)]
+
+
+def _under(response: Response, shares: list[float]) -> float:
+    """Return the mean height of the line from unperturbed decodings through shares at targets."""
+    line = [response.unmoved.float().mean().item(), *shares]
+    return float(np.trapezoid(line, (0.0, *TARGETS)) / TARGETS[-1])
 
 
 def _directions(profiles: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from invnb.statistics import interval
 
@@ -38,7 +39,8 @@ def curves(
     )  # fmt: skip
     if log:
         ax.set_xscale("log", base=2)
-        ax.set_xticks(sorted(set(table[x])), [f"{v:g}" for v in sorted(set(table[x]))])
+    measured = sorted(set(table[x]))
+    ax.set_xticks(measured, [f"{v:g}" for v in measured])
     ax.set(xlabel=labels[0], ylabel=labels[1], ylim=(-0.02, 1.02) if share else (0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.tight_layout()
@@ -70,7 +72,7 @@ def dots(table: pd.DataFrame, label: str, marks: Mapping[str, float] | None = No
 
 
 def against(table: pd.DataFrame, labels: tuple[str, str], line: Sequence[str] = ()) -> Figure:
-    """Draw two measures of encoders against each other, a point per seed.
+    """Draw two measures of encoders against each other, a point per seed, the first in logarithms.
 
     Args:
         table: one row per encoder and seed, with x and y.
@@ -83,21 +85,29 @@ def against(table: pd.DataFrame, labels: tuple[str, str], line: Sequence[str] = 
     sns.scatterplot(table, x="x", y="y", hue="encoder", style="encoder", hue_order=encoders, ax=ax)
     means = table.groupby("encoder")[["x", "y"]].mean().reindex(list(line)).dropna()
     ax.plot(means.x, means.y, color="grey", lw=1, zorder=0)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
+    ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log")
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_formatter(ScalarFormatter())
+    ax.tick_params(axis="x", which="minor", labelsize=7)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.tight_layout()
     return figure
 
 
 def transformations(
-    profiles: Mapping[str, np.ndarray], measures: Sequence[str], per_row: int = 16
+    profiles: Mapping[str, np.ndarray],
+    measures: Mapping[str, str],
+    capsules: Mapping[str, int] | None = None,
 ) -> Figure:
     """Draw what raising each number of a code does, a panel per encoder.
 
+    Every row is in units of its own deviation over the numbers, whose size its label tells; what
+    was not measured is grey.
+
     Args:
-        profiles: `[E, M]` by encoder, in any units; every column is divided by its deviation.
-        measures: M names, with units.
-        per_row: numbers of one capsule, parted by lines.
+        profiles: `[E, M]` by encoder; nan for what was not measured.
+        measures: the unit of each of the M measures, by name.
+        capsules: numbers of one capsule, by encoder that has them; lines part these.
 
     """
     figure, axes = plt.subplots(
@@ -107,13 +117,22 @@ def transformations(
         known = np.isfinite(rows).all(1)
         unit = rows[known].std(0)
         shown = (rows / np.where(unit > 0, unit, 1)).T
+        labels = [
+            f"{what} (1 = {size:.2g} {of})"
+            for (what, of), size in zip(measures.items(), unit, strict=True)
+        ]
         sns.heatmap(
-            shown, vmin=-3, vmax=3, cmap="vlag", ax=ax, xticklabels=False,
-            yticklabels=list(measures), cbar_kws={"label": "deviations"},
+            shown, vmin=-3, vmax=3, cmap="vlag", ax=ax, xticklabels=False, yticklabels=labels,
+            cbar_kws={"label": "deviations"},
+            rasterized=True,  # a path for each of thousands of cells would be a megabyte
         )  # fmt: skip
-        for edge in range(per_row, rows.shape[0], per_row):
+        ax.set_facecolor("0.75")
+        ax.grid(visible=False)
+        per_capsule = (capsules or {}).get(name, len(rows))
+        for edge in range(per_capsule, len(rows), per_capsule):
             ax.axvline(edge, color="black", lw=0.5)
-        ax.set_title(f"{name}, numbers of the code by capsule", fontsize=9, loc="left")
+        by = " by capsule" if per_capsule < len(rows) else ""
+        ax.set_title(f"{name}, numbers of the code{by}", fontsize=9, loc="left")
         ax.tick_params(axis="y", labelsize=7, rotation=0)
     figure.tight_layout(pad=0.4)
     return figure

@@ -36,7 +36,10 @@ def grid(
     figure, axes = plt.subplots(r, c, figsize=(0.72 * c + 1.1, height * r + 0.35), squeeze=False)
     for i, (line, label) in enumerate(zip(axes, rows, strict=True)):
         for j, ax in enumerate(line):
-            ax.imshow(images[i, j], cmap="gray_r", vmin=images.min(), vmax=images.max())
+            ax.imshow(
+                images[i, j], cmap="gray_r", vmin=images.min(), vmax=images.max(),
+                interpolation="none",  # an SVG then keeps the pixels, which is a tenth of the size
+            )  # fmt: skip
             ax.set(xticks=[], yticks=[])
             ax.grid(visible=False)
             if below is not None:
@@ -135,6 +138,9 @@ def error_by_pose(
     axes[0, 0].legend(title="", frameon=False, fontsize=8)
     for ax in axes.flat[len(names) :]:
         ax.remove()
+    for ax in axes.flat[len(names) - axes.shape[1] : len(names)]:  # those without one below
+        ax.tick_params(labelbottom=True)
+        ax.xaxis.label.set_visible(True)
     figure.tight_layout()
     return figure
 
@@ -208,6 +214,8 @@ def drawings_frame(
 ) -> bytes:
     """Return one frame of the drawing slider as PNG: what is expected above what is drawn.
 
+    All are on the gray scale of what is expected, so that a faint drawing looks faint.
+
     Args:
         expected: `[N, H, W]`, turned images.
         drawn: `[N, H, W]`.
@@ -219,7 +227,7 @@ def drawings_frame(
     figure, axes = plt.subplots(2, len(digits), figsize=(1.25 * len(digits) + 0.6, 3.3))
     for line, images, label in zip(axes, (expected, drawn), ("expected", "drawn"), strict=True):
         for ax, image in zip(line, images, strict=True):
-            _picture(ax, image)
+            _picture(ax, image, vmin=expected.min(), vmax=expected.max())
         line[0].set_ylabel(label)
     for ax, digit in zip(axes[0], digits, strict=True):
         ax.set_title(digit, fontsize=10)
@@ -229,8 +237,8 @@ def drawings_frame(
     return _png(figure)
 
 
-def _picture(ax: Axes, image: np.ndarray) -> None:
-    ax.imshow(image, cmap="gray_r")
+def _picture(ax: Axes, image: np.ndarray, **scale: float) -> None:
+    ax.imshow(image, cmap="gray_r", **scale)
     ax.set(xticks=[], yticks=[])
 
 

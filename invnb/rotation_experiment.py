@@ -1,6 +1,6 @@
 """The classifiers of the rotation chapter: made by name, trained through the cache, compared."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
@@ -15,7 +15,6 @@ from invnb.circle import Seen
 from invnb.classifying import Course, train
 from invnb.convnets import TRUNKS, ConvNet
 from invnb.em_routing import EMCapsNet
-from invnb.measurements import measurement
 from invnb.oracles import SpatialTransformer, TurnPooled
 from invnb.provenance import code_hash
 from invnb.training import Trained
@@ -27,8 +26,6 @@ TURN_AWARE = (*ORACLES, "STN")  # that know of rotation, or can act on it
 KNOWN = (*TRUNKS, "CapsNet", *EM_FORMS, *TURN_AWARE)
 SHARED_CODE = ("invnb.turning", "invnb.rotation", "invnb.classifying")
 
-Measured = Mapping[str, Any] | None  # as in `invnb.measurements`
-
 
 def source_course(model: str) -> Course:
     """Return how the source trains a network; its convolutional ones all alike."""
@@ -39,6 +36,22 @@ def source_course(model: str) -> Course:
         steps = 1200
         return Course(100, 50, learning_rate=1e-3, beta1=0.9, decay=1.0, epoch_steps=steps)
     return Course()
+
+
+def short_course(model: str, epochs: int, learning_rate: float) -> Course:
+    """Return a shorter course than the source's: the learning rate rises and falls once.
+
+    Momentum and batches are the source's. An epoch has the steps of the images that there are, so
+    that a run on few of them is short for every network.
+
+    Args:
+        model: to be trained.
+        epochs: of the course.
+        learning_rate: at the top.
+
+    """
+    full = source_course(model)
+    return Course(epochs, full.batch_size, learning_rate, full.beta1, one_cycle=True)
 
 
 @dataclass(frozen=True)
@@ -149,40 +162,6 @@ class Classifiers:
             "code": code_hash(*SHARED_CODE, *own),
             "platform": [torch.__version__, self.training.images.device.type],
         }
-
-
-def on_common_seeds(among: Mapping[str, Measured], *names: str) -> list[Measured]:
-    """Return measurements with the seeds alone that all have of them that were made.
-
-    Args:
-        among: measurements by name.
-        names: of numbers, not curves, one for each seed.
-
-    Returns:
-        One for each name; None where it was not made, or no seed is common.
-
-    """
-    found = {
-        name: {s: v for s, v in zip(one["seeds"], one["values"], strict=True) if v is not None}
-        for name in names
-        if (one := among.get(name)) and one["n"]
-    }
-    seeds = sorted(set.intersection(*map(set, found.values()))) if found else []
-    return [
-        measurement(name, [found[name][s] for s in seeds], unit=among[name]["unit"], seeds=seeds)
-        if seeds and name in found
-        else None
-        for name in names
-    ]
-
-
-def difference(among: Mapping[str, Measured], one: str, other: str) -> Measured:
-    """Return a measurement minus another, seed by seed; None where they have no seed in common."""
-    first, second = on_common_seeds(among, one, other)
-    if not (first and second):
-        return None
-    values = [a - b for a, b in zip(first["values"], second["values"], strict=True)]
-    return measurement("difference", values, unit=first["unit"], seeds=first["seeds"])
 
 
 def _digest(*tensors: Tensor) -> str:

@@ -24,23 +24,24 @@ def markdown_table(rows: Iterable[Mapping[str, Any]]) -> Markdown:
     return Markdown("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines))
 
 
-def with_interval(measured: Mapping[str, Any] | None) -> str:
+def with_interval(measured: Mapping[str, Any] | None, *, count: bool = True) -> str:
     """Return a measurement as `mean [low, high] (n)`, the interval being the 95 % one.
 
     A line may end between these three alone.
 
     Args:
         measured: as in `invnb.measurements`; None where there is none.
+        count: tell n.
 
     """
     if measured is None or measured["mean"] is None:
         return "–"
-    count = f"(n = {measured['n']})".replace(" ", NO_BREAK)
+    n = f" (n{NO_BREAK}={NO_BREAK}{measured['n']})" if count else ""
     if measured["ci95"] is None:
-        return f"{number(measured['mean'])} {count}"
+        return f"{number(measured['mean'])}{n}"
     low, high = measured["ci95"]
     mean, low, high = (number(x, (high - low) / 2) for x in (measured["mean"], low, high))
-    return f"{mean} [{low},{NO_BREAK}{high}] {count}"
+    return f"{mean} [{low},{NO_BREAK}{high}]{n}"
 
 
 def _cell(value: Any) -> str:

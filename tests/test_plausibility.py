@@ -73,6 +73,26 @@ def test_area(response, active):
     assert plausibility.area(response, active) == pytest.approx(by_hand)
 
 
+def test_upper_area_counts_what_never_changes_so_much_as_plausible(response):
+    y = [response.unmoved.float().mean().item()]
+    for t in range(T):
+        stays = [
+            bool(
+                not response.reached[n, e, s, t]
+                or (response.digit[n, e, s, t] and response.whole[n, e, s, t])
+            )
+            for n in range(N)
+            for e in range(E)
+            for s in range(2)
+            if response.active[n, e]
+        ]
+        y.append(sum(stays) / len(stays))
+    x = [0, *TARGETS]
+    by_hand = sum((x[i + 1] - x[i]) * (y[i] + y[i + 1]) / 2 for i in range(T)) / x[-1]
+    assert plausibility.upper_area(response) == pytest.approx(by_hand)
+    assert plausibility.upper_area(response) > plausibility.area(response)
+
+
 def test_the_area_of_a_code_that_never_breaks_is_one(response):
     fields = {name: getattr(response, name) for name in Response.__annotations__}
     whole = torch.ones_like(response.reached)

@@ -53,9 +53,20 @@ def test_points_and_the_line_that_joins_means():
 def test_transformations_are_in_deviations():
     rows = np.random.default_rng(0).normal(size=(32, 3)) * [1, 10, 100]
     rows[4] = np.nan
-    figure = plots_perturbation.transformations({"A": rows}, ["x (px)", "y (px)", "ink"])
+    measures = {"x": "px", "y": "px", "ink": "px"}
+    both = {"A": rows, "B": rows}
+    figure = plots_perturbation.transformations(both, measures, {"A": 16})
     mesh = figure.axes[0].collections[0].get_array().reshape(3, 32)
     known = np.delete(rows, 4, axis=0)
     np.testing.assert_allclose(mesh[:, 0], rows[0] / known.std(0))
     assert mesh.mask[:, 4].all()
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["x (px)", "y (px)", "ink"]
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert labels == [
+        f"{name} (1 = {size:.2g} px)" for name, size in zip(measures, known.std(0), strict=True)
+    ]
+    lines = [len(ax.lines) for ax in figure.axes[:2]]
+    assert lines == [1, 0]  # between the two capsules of A; B has none
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == [
+        "A, numbers of the code by capsule",
+        "B, numbers of the code",
+    ]

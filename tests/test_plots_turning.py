@@ -81,6 +81,9 @@ def test_error_by_pose_has_a_panel_per_network(networks):
     within = {n: 45.0 * (i + 1) for i, n in enumerate(networks)}
     figure = plots_turning.error_by_pose(curves, within)
     assert [ax.get_title() for ax in figure.axes] == networks
+    for ax in figure.axes[-2:]:  # has none below it
+        assert ax.xaxis.label.get_visible()
+        assert all(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks())
     for i, ax in enumerate(figure.axes):
         assert list(ax.lines[0].get_ydata()) == pytest.approx([i - 0.9, i + 0.9])
         shaded = ax.patches[0].get_bbox()
@@ -107,3 +110,10 @@ def test_frames_of_drawings_have_one_size():
     ]
     sizes = [unpack(">II", frame[16:24]) for frame in frames]
     assert sizes[0] == sizes[1]
+
+
+def test_drawings_have_the_gray_scale_of_what_is_expected(monkeypatch):
+    monkeypatch.setattr(plots_turning, "_png", lambda figure: figure)
+    expected = np.tile(np.linspace(-1, 1, 28), (2, 28, 1))
+    figure = plots_turning.drawings_frame(expected, expected / 10, ["4", "9"], [0.1, 0.2], 0)
+    assert [ax.images[0].get_clim() for ax in figure.axes] == [(-1, 1)] * 4

@@ -176,6 +176,8 @@ def test_what_is_returned_is_a_copy_and_a_name_recorded_again_is_replaced():
         (10.0, None, "10"),
         (11.0, 0.0, "11"),
         (-1.5, None, "-1.50"),
+        (-3.1e-5, 0.0072, "-0.00003"),
+        (-3e-9, 0.01, "0"),
     ],
 )
 def test_numbers_have_as_many_digits_as_their_spread_warrants(value, spread, expected):

@@ -9,14 +9,7 @@ from invnb import circle, rotation_experiment
 from invnb.classifying import Course
 from invnb.convnets import TRUNKS
 from invnb.errors import InvnbError
-from invnb.measurements import measurement
-from invnb.rotation_experiment import (
-    KNOWN,
-    Classifiers,
-    difference,
-    on_common_seeds,
-    source_course,
-)
+from invnb.rotation_experiment import KNOWN, Classifiers, short_course, source_course
 from invnb.turning import CIRCLE, INSIDE, Digits
 
 OWN = """
@@ -115,6 +108,14 @@ def test_the_sources_courses_have_its_steps():
     assert source_course("EM_source").steps(48133) == 120_000
 
 
+def test_a_short_course_has_the_steps_of_the_images_that_there_are():
+    for model, size in (("CNN_00", 128), ("CapsNet", 100), ("EM_source", 50)):
+        short, full = short_course(model, 2, 0.01), source_course(model)
+        assert short.steps(600) == 2 * (600 // size)
+        assert (short.batch_size, short.beta1) == (full.batch_size, full.beta1)
+        assert (short.learning_rate, short.one_cycle) == (0.01, True)
+
+
 def test_capsule_networks_are_trained_with_losses_of_their_own():
     of = Classifiers(digits(8), digits(8), "checksum")
     for model in ("CapsNet", "EM_source"):
@@ -139,33 +140,3 @@ def test_a_network_that_comes_trained_stays_as_it_is(own_module, tmp_path):
     (one,) = of.train(f"own_classifier:make@{file}", [3, 4], COURSE)
     assert torch.equal(one.state["1.weight"], weights["1.weight"])
     assert one.steps == 0
-
-
-MEASURED = {
-    "a": measurement("a", [1.0, 2.0, 4.0], unit="fraction", seeds=[0, 1, 2]),
-    "b": measurement("b", [3.0, 1.0, 1.0], unit="fraction", seeds=[2, 1, 3]),
-    "c": measurement("c", [5.0], unit="fraction", seeds=[7]),
-    "none": measurement("none", None, unit="1", reason="not in this run"),
-}
-
-
-def test_measurements_on_the_seeds_that_all_have():
-    a, b = on_common_seeds(MEASURED, "a", "b")
-    assert (a["seeds"], a["values"], b["values"]) == ([1, 2], [2.0, 4.0], [1.0, 3.0])
-    assert (a["mean"], b["n"], b["unit"]) == (3.0, 2, "fraction")
-    assert on_common_seeds(MEASURED, "a", "c") == [None, None]
-
-
-def test_what_was_not_made_takes_no_seeds_away():
-    for missing in ("none", "never heard of"):
-        a, nothing = on_common_seeds(MEASURED, "a", missing)
-        assert (a["seeds"], nothing) == ([0, 1, 2], None)
-        assert on_common_seeds(MEASURED, missing) == [None]
-        assert difference(MEASURED, "a", missing) is None
-
-
-def test_differences_are_paired_over_seeds():
-    found = difference(MEASURED, "a", "b")
-    assert (found["seeds"], found["values"]) == ([1, 2], [1.0, 1.0])
-    assert (found["ci95"], found["unit"]) == ([1.0, 1.0], "fraction")
-    assert difference(MEASURED, "a", "c") is None

@@ -43,3 +43,10 @@ def test_long_names_may_be_broken_but_not_code_and_links():
         "| ITN_<wbr>x.<wbr>AlexNet.<wbr>half_<wbr>space < 1 |",
         *(f"| {cell} |" for cell in cells[1:]),
     ]
+
+
+def test_the_count_can_be_left_out():
+    measured = measurement("m", [1.0, 3.0], unit="1", seeds=[0, 1])
+    assert with_interval(measured, count=False) == f"2 [-11,{NO_BREAK}15]"
+    one = measurement("m", [0.5], unit="1", seeds=[0])
+    assert with_interval(one, count=False) == "0.500"
