@@ -5,30 +5,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from invnb import (
-    cifar_nets,
-    image_models,
-    itn_measures,
-    labelled_images,
-    published_weights,
-    random_search,
-    screening,
-    shapes,
-)
-from invnb.cache import measure_or_load, train_or_load
+from invnb import cifar_nets, image_models, labelled_images, published_weights, screening, shapes
+from invnb.cache import train_or_load
 from invnb.cifar_nets import MEAN, SD, AlexNet, ResNet
 from invnb.errors import InvnbError
 from invnb.image_models import ImageModel, Preprocessing
 from invnb.image_training import ImageCourse, predict, train
-from invnb.itn import InvariantTransformerNet
-from invnb.itn_training import ITNCourse, Learned, learn
 from invnb.labelled_images import LabelledImages
 from invnb.provenance import code_hash
 from invnb.training import Trained
@@ -51,7 +38,6 @@ GOALS = {
     "ImageNet": {"AlexNet": 0.56, "ResNet": 0.77},
 }
 DATA = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10", "imagenet": "ImageNet"}
-ITN_CODE = ("invnb.itn", "invnb.itn_training", "invnb.image_training", "invnb.cifar_nets")
 
 
 class OnPixels(nn.Module):
@@ -199,82 +185,6 @@ class Screened:
         images, labels = self.images.block(start, stop, model.preprocessing.fit)
         return images.to(self.device), torch.as_tensor(labels).to(self.device)
 
-    def learned(
-        self, model: ImageModel, images: Tensor, labels: Tensor, course: ITNCourse, seed: int
-    ) -> Learned:
-        """Return an Invariant Transformer Net for a model, trained now or before.
-
-        Args:
-            model: stays as it is.
-            images: uint8 `[N, 3, H, W]`.
-            labels: `[N]`.
-            course: how to train the net.
-            seed: of the net and its batches.
-
-        """
-        key = self._key(model, images) | {
-            "course": asdict(course),
-            "seed": seed,
-            "code": code_hash(*ITN_CODE),
-        }
-
-        def measure() -> dict[str, Tensor]:
-            classifier = self._on_pixels(model)
-            made = learn(classifier, images, labels, course, seed=seed, label=model.short_name)
-            return made.tensors()
-
-        return Learned.from_tensors(measure_or_load(key, measure))
-
-    def agreement(self, model: ImageModel, learned: Learned, images: Tensor) -> Tensor:
-        """Return `invnb.itn_measures.agreement` of a net on images, measured now or before."""
-
-        def measure() -> dict[str, Tensor]:
-            net = InvariantTransformerNet().to(self.device).eval()
-            net.load_state_dict(learned.state)
-            return {"kept": itn_measures.agreement(net, self._on_pixels(model), images)}
-
-        key = self._key(model, images) | {
-            "net": _hash(*learned.state.values()),
-            "code": code_hash("invnb.itn", "invnb.itn_measures"),
-        }
-        return measure_or_load(key, measure)["kept"]
-
-    def searched(
-        self,
-        model: ImageModel,
-        images: Tensor,
-        labels: Tensor,
-        *,
-        budget: int,
-        level: float,
-        seed: int,
-        climbing: bool,
-        c_theta: float,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the furthest colour matrix `[1, 3, 4]` and sampler `[1, 2, 3]` found by chance.
-
-        By `invnb.random_search.search`, with its arguments, now or before.
-        """
-        about = {"budget": budget, "level": level, "seed": seed, "climbing": climbing}
-        about |= {"c_theta": c_theta}
-
-        def measure() -> dict[str, Tensor]:
-            found = random_search.search(self._on_pixels(model), images, labels, **about)
-            return {"colour": found.colour[None], "sampler": found.sampler[None]}
-
-        key = self._key(model, images) | about
-        key |= {"labels": _hash(labels), "code": code_hash("invnb.itn", "invnb.random_search")}
-        found = measure_or_load(key, measure)
-        return found["colour"].to(self.device), found["sampler"].to(self.device)
-
-    def _on_pixels(self, model: ImageModel) -> nn.Module:
-        return OnPixels(model).to(self.device).eval()
-
-    def _key(self, model: ImageModel, images: Tensor) -> dict[str, Any]:
-        """Return what any measurement of a model on images depends on."""
-        platform = [torch.__version__, str(torch.device(self.device).type)]
-        return {"model": model.fingerprint(), "images": _hash(images), "platform": platform}
-
     def _trained(self, name: str) -> nn.Module:
         images, labels, checksum = self.training
         build, rate = TRAINED_HERE[name]
@@ -321,11 +231,3 @@ def roles(models: Iterable[ImageModel]) -> dict[str, str]:
 def accuracy(model: ImageModel, images: Tensor, labels: Tensor) -> float:
     """Return the share of images, uint8 `[N, 3, H, W]`, that a model classifies right."""
     return (predict(OnPixels(model).eval(), images) == labels).float().mean().item()
-
-
-def _hash(*tensors: Tensor) -> str:
-    """Return a hash of the values of tensors."""
-    whole = sha256()
-    for tensor in tensors:
-        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()

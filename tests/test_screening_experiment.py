@@ -5,13 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from invnb import cache, itn_measures, random_search, screening_experiment, shapes
+from invnb import cache, screening_experiment, shapes
 from invnb.cifar_nets import MEAN, SD, ResNet, normalise
 from invnb.errors import InvnbError
 from invnb.image_models import ImageModel, Preprocessing
 from invnb.image_training import ImageCourse
-from invnb.itn import InvariantTransformerNet
-from invnb.itn_training import ITNCourse
 from invnb.screening_experiment import AS_CIFAR, OnPixels, Screened, accuracy, roles
 
 
@@ -154,17 +152,6 @@ def test_any_model_can_take_images_normalised_as_cifars():
     assert AS_CIFAR.std == SD
 
 
-def test_a_net_is_learned_once(screened, monkeypatch):
-    model = screened.model("small")
-    images, labels = screened.block(model, 0, 14)
-    course = ITNCourse(steps=3, batch_size=4, weight=0.1)
-    first = screened.learned(model, images, labels, course, 0)
-    monkeypatch.setattr(screening_experiment, "learn", None)
-    again = screened.learned(model, images, labels, course, 0)
-    assert torch.equal(first.record.cnn_loss, again.record.cnn_loss)
-    assert first.state.keys() == again.state.keys()
-
-
 def called(*names):
     network = torch.nn.Identity()
     return list(roles(ImageModel(n, network, Preprocessing(), None) for n in names).values())
@@ -196,36 +183,3 @@ def test_data_are_what_claims_call_them(screened):
     assert Screened("cifar10-jpeg.tar.xz", course).data_name == "CIFAR-10"
     assert Screened("imagenet", course).data_name == "ImageNet"
     assert screened.data_name == "shapes"
-
-
-@pytest.fixture
-def net(screened):
-    model = screened.model("AlexNet")
-    images, labels = screened.block(model, 0, 6)
-    learned = screened.learned(model, images, labels, ITNCourse(steps=3, batch_size=4), 0)
-    return model, images, labels, learned
-
-
-def test_agreement_is_measured_once(screened, net, monkeypatch):
-    model, images, _, learned = net
-    found = screened.agreement(model, learned, images)
-    transformer = InvariantTransformerNet().eval()
-    transformer.load_state_dict(learned.state)
-    expected = itn_measures.agreement(transformer, OnPixels(model).eval(), images)
-    assert torch.equal(found, expected)
-    monkeypatch.setattr(itn_measures, "agreement", None)
-    assert torch.equal(screened.agreement(model, learned, images), found)
-
-
-def test_a_search_is_made_once(screened, net, monkeypatch):
-    model, images, labels, _ = net
-    about = {"budget": 60, "level": 0.0, "seed": 1, "climbing": True, "c_theta": 10.0}
-    found = screened.searched(model, images, labels, **about)
-    expected = random_search.search(OnPixels(model).eval(), images, labels, **about)
-    assert torch.equal(found[0][0], expected.colour)
-    assert torch.equal(found[1][0], expected.sampler)
-    monkeypatch.setattr(random_search, "search", None)
-    again = screened.searched(model, images, labels, **about)
-    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
-    with pytest.raises(TypeError):
-        screened.searched(model, images, labels, **about | {"seed": 2})
