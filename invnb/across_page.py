@@ -11,13 +11,15 @@ import matplotlib.pyplot as plt
 
 from invnb import across_table, plots_across
 from invnb.across_comparisons import comparisons
-from invnb.across_table import Network
+from invnb.across_table import TITLES, Network
 from invnb.ledger import Run
-from invnb.tables import markdown_table, with_interval
+from invnb.markup import chapter_titles, in_order
+from invnb.tables import NO_BREAK, markdown_table, with_interval
 
 NOTHING = "No chapter of this run has measured them."
 RIGHT, ALIKE = 0.9, 0.7  # from which share of consistent answers, below which SI: see `_reasons`
 ON_THE_CIRCLE = ("Ptest", "Pout", "Pinv")
+ON_ITS_SCALE = ("LI", "DI", "sigma_max")  # measures that the logits' scale decides, too
 
 
 def write(folder: Path, reference: Run, this: Run) -> None:
@@ -39,7 +41,8 @@ def write(folder: Path, reference: Run, this: Run) -> None:
         figure = plots_across.across_networks(found)
         figure.savefig(folder / "across.svg")
         plt.close(figure)
-        parts = [*_table(found), *_figure(), *_sentences(found)]
+        sentences = [*_sentences(found)]
+        parts = [_whose(shown, found), "", *_tables(found), *_figure(sentences), *sentences]
     circle = _on_the_circle(shown)
     texts = {
         "across": "\n".join(parts),
@@ -52,7 +55,7 @@ def write(folder: Path, reference: Run, this: Run) -> None:
 
 def networks(shown: Run) -> list[Network]:
     """Return the networks that the chapters have looked at, in the chapters' order."""
-    found = {name: chapter["measurements"] for name, chapter in sorted(shown.items())}
+    found = {name: chapter["measurements"] for name, chapter in in_order(shown).items()}
     return [
         Network(c, n, measured)
         for c, measured in found.items()
@@ -64,26 +67,74 @@ def _done(chapter: Mapping[str, Any]) -> bool:
     return chapter["status"] == "complete"
 
 
-def _table(found: Sequence[Network]) -> Iterator[str]:
+def _whose(shown: Run, found: Sequence[Network]) -> str:
+    """Return whose networks this copy has measured, and which chapters are missing."""
+    titles = chapter_titles()
+    there = list(dict.fromkeys(network.chapter for network in found))
+    told = f"Measured in this copy: the networks of {_listed([*map(_link, there)])}."
+    if missing := [_link(c) if c in shown else titles[c] for c in titles if c not in there]:
+        told += (
+            f" Missing: those of {_listed(missing)}, whose runs here do not have these measures."
+        )
+    return told
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words as `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _tables(found: Sequence[Network]) -> Iterator[str]:
+    """Yield the table that compares networks, and behind buttons what does not compare."""
+    comparable = [m for m in TITLES if m not in ON_ITS_SCALE]
+    yield from (markdown_table(_rows(found, comparable)).data, "")
+    yield from _behind("On the scale of each network's logits: LI, DI and σmax")
+    yield from (markdown_table(_rows(found, ON_ITS_SCALE)).data, ":::", "")
+    yield from _behind("Accuracy under each transformation, the numbers of the figure")
     rows = []
     for network in found:
-        chapter = _link(network.chapter)
-        (row,) = (r for r in across_table.rows(network.measured) if r["network"] == network.title)
-        rows.append({"chapter": chapter} | row)
-    yield from (markdown_table(rows).data, "")
+        kept = across_table.kept(network.measured, network.name)
+        rows.append(
+            _named(network) | {t.replace("_", " "): f"{share:.2f}" for t, share in kept.items()}
+        )
+    yield from (markdown_table(rows).data, ":::", "")
+
+
+def _rows(found: Sequence[Network], measures: Sequence[str]) -> list[dict[str, str]]:
+    """Return a row for each network: its mean of each measure, the interval on a second line."""
+    rows = []
+    for network in found:
+        about = {m: network.measured[f"across.{network.name}.{m}"] for m in measures}
+        shown = {TITLES[m]: with_interval(one, count=False) for m, one in about.items()}
+        row = _named(network) | {t: s.replace(" [", "<br>[") for t, s in shown.items()}
+        if "accuracy" in measures:
+            row["transformed"] = f"{across_table.transformed(network.measured, network.name):.2f}"
+        rows.append(row | {"n": str(next(iter(about.values()))["n"])})
+    return rows
+
+
+def _named(network: Network) -> dict[str, str]:
+    return {"network": f"{network.title.replace(' ', NO_BREAK)}<br>{_link(network.chapter)}"}
+
+
+def _behind(title: str) -> tuple[str, str]:
+    """Return the first lines of what is shown when its title is clicked."""
+    return f":::{{dropdown}} {title}", ""
 
 
 def _link(chapter: str) -> str:
-    return f"[{chapter.replace('-', ' ')}](../notebooks/{chapter}.ipynb)"
+    return f"[{chapter_titles().get(chapter, chapter)}](../notebooks/{chapter}.ipynb)"
 
 
-def _figure() -> Iterator[str]:
+def _figure(sentences: Sequence[str]) -> Iterator[str]:
+    found = " ".join(sentence.removeprefix("- ").replace("**", "") for sentence in sentences)
     yield from (
         ":::{figure} ../generated/across.svg",
         ":name: across-figure",
         ":alt: Left, agreement of saliency maps against the share of images with one prediction in "
         "all four poses, a dot for each network. Right, accuracy under each transformation for "
-        "each network, as a coloured table.",
+        f"each network, as a coloured table. {found}",
         "",
         "Left: the same answer against the same reasons. Right: accuracy under each "
         "transformation that changes digits, too, averaged over its magnitudes.",

@@ -4,6 +4,7 @@ Nothing is executed here. A build starts from an empty folder each time, which t
 and cannot leave a page of an older run behind.
 """
 
+import json
 import os
 import re
 import shutil
@@ -16,13 +17,15 @@ from typing import Any
 import nbformat
 import yaml
 
-from invnb import figures, glue, pages, paths, rejudged, vendor
+from invnb import figures, glue, pages, paths, rejudged, status_page, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
 
 # Version 1 has no `python -m jupyter_book`, and its script is not always on PATH.
 JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
+NO_PAGES = ("claims", "names.yml", "package.json", "saliency.png")  # saliency.png: the README's
+UNUSED = ("*.map", "*.ttf")  # for developers of the theme; for browsers older than its scripts
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -51,6 +54,7 @@ def build(
     reference, this = read_run(results / REFERENCE), read_run(results / run)
     pages.write(stage / "generated", run, reference, this, shown)
     _run_jupyter_book(stage, log=out / "book.log")
+    _leave_out_unused(stage / "_build" / "html" / "_static")
     return _replace(out / "html", by=stage / "_build" / "html") / "index.html"
 
 
@@ -119,9 +123,7 @@ def _lay_out(
         The figures and tables that the chapters have.
 
     """
-    shutil.copytree(
-        paths.BOOK, stage / "book", ignore=shutil.ignore_patterns("claims", "package.json")
-    )
+    shutil.copytree(paths.BOOK, stage / "book", ignore=shutil.ignore_patterns(*NO_PAGES))
     shutil.copy(paths.ROOT / "_config.yml", stage)
     (stage / "notebooks").mkdir()
     shown = []
@@ -130,11 +132,14 @@ def _lay_out(
             raise InvnbError(f"{executed} is missing beside its result: run it again with --force.")
         chapter = glue.once(nbformat.read(executed, as_version=4))
         glue.leave_out_unseen(chapter)
-        rejudged.mark(chapter, results_files.read(executed.with_suffix(".json"))["claims"])
+        glue.keep_together(chapter)
+        result = results_files.read(executed.with_suffix(".json"))
+        rejudged.mark(chapter, result["claims"], stale=status_page.stale(name, result))
         source = paths.NOTEBOOKS / f"{name}.ipynb"
         now = nbformat.read(source, as_version=4) if source.exists() else chapter
         shown += figures.mark(name, chapter, now)
-        nbformat.write(chapter, stage / "notebooks" / f"{name}.ipynb")
+        compact = json.dumps(chapter, ensure_ascii=False, separators=(",", ":"))
+        (stage / "notebooks" / f"{name}.ipynb").write_text(compact, encoding="utf-8")
     toc = stage / "book" / "_toc.yml"
     for name, folder in reports.items():
         shutil.copytree(folder, stage / "sweeps" / name)
@@ -185,6 +190,13 @@ def _run_jupyter_book(stage: Path, log: Path) -> None:
         raise InvnbError(
             f"The book has {len(faults) or 'some'} fault(s), the first: {first} (all in {log})."
         )
+
+
+def _leave_out_unused(static: Path) -> None:
+    """Delete what the theme brings and no page asks for."""
+    for pattern in UNUSED:
+        for file in static.rglob(pattern):
+            file.unlink()
 
 
 def _replace(old: Path, by: Path) -> Path:

@@ -2,12 +2,15 @@
 
 import ast
 import re
+from collections.abc import Iterator, Mapping
 
 import nbformat
 
 from invnb.citations import CITED
 from invnb.ledger import NOTHING
+from invnb.tables import NO_BREAK
 
+TEXT = "application/papermill.record/text/plain"  # where a glued text is, in an output's data
 SEEN = "**Seen:**"
 NOTHING_SEEN = f"{SEEN} none of these numbers is in this run."
 
@@ -29,14 +32,34 @@ def once(chapter: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def texts(chapter: nbformat.NotebookNode) -> dict[str, str]:
     """Return the texts that a chapter glued, by name."""
-    found = {}
+    return {name: str(ast.literal_eval(data[TEXT])) for name, data in _glued(chapter)}
+
+
+def replace(chapter: nbformat.NotebookNode, new: Mapping[str, str]) -> None:
+    """Put `new` texts, by name, in the place of what a chapter glued; changed in place."""
+    for name, data in _glued(chapter):
+        if name in new:
+            data[TEXT] = repr(new[name])
+
+
+def keep_together(chapter: nbformat.NotebookNode) -> None:
+    """Let no line end inside of a glued number, its spread or its n; changed in place."""
+    known = texts(chapter)
+    replace(chapter, {name: unbroken(text) for name, text in known.items() if " = " in text})
+
+
+def unbroken(text: str) -> str:
+    """Return `text` with spaces at which no line ends inside of `± 0.1` and `(n = 4)`."""
+    return re.sub(r"± (?=\S)|\(n = \d+\)", lambda m: m[0].replace(" ", NO_BREAK), text)
+
+
+def _glued(chapter: nbformat.NotebookNode) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield name and data of each text that a chapter glued."""
     for cell in chapter.cells:
         for output in cell.get("outputs", []):
             name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            text = output.get("data", {}).get("application/papermill.record/text/plain")
-            if name and text:
-                found[name] = str(ast.literal_eval(text))
-    return found
+            if name and output.get("data", {}).get(TEXT):
+                yield name, output["data"]
 
 
 def leave_out_unseen(chapter: nbformat.NotebookNode) -> None:

@@ -7,6 +7,10 @@
      "measurements": {name: see `invnb.measurements`}, "claims": {id: see `invnb.claims.judge`}}
 
 A failed run has status "failed", error {"cell", "message"}, and what it had measured by then.
+
+A result may be judged anew when criteria have been sharpened since. A claim whose criterion is no
+longer that of the run then has `at_run` as well: {"verdict", "criterion", "criterion_hash"} as they
+were, None for a claim that is newer than the run.
 """
 
 import json
@@ -122,7 +126,8 @@ def judged(result: Mapping[str, Any], claims: Iterable[Claim] | None = None) -> 
     """Return the result with its claims judged (anew) by its measurements.
 
     Args:
-        result: with or without `claims`.
+        result: with or without `claims`; where these were judged by other criteria, the new ones
+            say so in `at_run`.
         claims: to judge; those of the notebook's source if not given.
 
     """
@@ -133,7 +138,19 @@ def judged(result: Mapping[str, Any], claims: Iterable[Claim] | None = None) -> 
         result["provenance"]["parameters"],
         data and data["name"],
     )
+    if before := result.get("claims"):
+        for name, verdict in verdicts.items():
+            then = _at_run(before.get(name))
+            if then is None or then["criterion_hash"] != verdict["criterion_hash"]:
+                verdict["at_run"] = then
     return {**result, "claims": verdicts}
+
+
+def _at_run(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return how a claim was judged when its numbers were made, None where it was not."""
+    if before is None or "at_run" in before:
+        return before and before["at_run"]
+    return {key: before[key] for key in ("verdict", "criterion", "criterion_hash")}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from invnb import claimfile, runner, sweep_table
 from invnb.errors import InvnbError
-from invnb.pages import SWEEP_PAGE, escape
+from invnb.markup import escape
+from invnb.pages import SWEEP_PAGE
 from invnb.parameters import nearest
 from invnb.sweep_table import Sweep
 

@@ -11,7 +11,7 @@ import fake_run
 import pytest
 import yaml
 
-from invnb import book, claims, pages, paths, vendor
+from invnb import book, claims, front_page, ledger, markup, pages, paths, status_page, vendor
 from invnb.errors import InvnbError
 
 
@@ -110,13 +110,13 @@ def test_what_a_re_run_may_expect_is_the_reference_run(tmp_path):
     for notebook, chapter in reference.items():
         (piece,) = chapter["runs"].values()
         minutes = f"{piece['seconds'] / 60:.1f}"
-        assert f"[](../notebooks/{notebook}.ipynb) | `full` | " in expected
+        assert f"](../notebooks/{notebook}.ipynb) | `full` | " in expected
         assert f" | {minutes} | " in expected
-    measured = [row for row in pages.ledger(reference, reference) if row["reference"] != "–"]
+    measured = [row for row in ledger.ledger(reference, reference) if row["reference"] != "–"]
     assert len(measured) > 20
     for row in measured:
-        cells = [f"[{row['id']}](#{row['id']})", pages.escape(row["reference"])]
-        assert f"| {' | '.join(cells)} | {pages.badge(row['verdict'])} |" in expected
+        cells = [f"[{row['id']}](#{row['id']})", markup.escape(row["reference"])]
+        assert f"| {' | '.join(cells)} | {markup.badge(row['verdict'])} |" in expected
 
 
 # What is built
@@ -124,13 +124,41 @@ def test_what_a_re_run_may_expect_is_the_reference_run(tmp_path):
 
 def test_front_page_has_a_bar_and_a_headline_for_each_chapter(built):
     text = (built[0].parent / "book" / "intro.html").read_text()
-    titles = pages.chapter_titles()
+    titles = markup.chapter_titles()
     assert set(titles) == {path.stem for path in paths.NOTEBOOKS.glob("*.ipynb")}
     of = {claim.id: claim.notebook for claim in claims.load()}
-    assert {of[i] for i in pages.HEADLINES} == set(titles)
-    for i in pages.HEADLINES:
+    assert {of[i] for i in front_page.HEADLINES} == set(titles)
+    for i in front_page.HEADLINES:
         assert f'<a href="ledger.html#{i.lower()}">{i}</a>' in text
-    assert text.count('<div role="img" aria-label="') == len(titles)
+    assert text.count('<div role="group" aria-label="Verdicts on ') == len(titles)
+
+
+def row(source="A (2020)", verdict="reproduced", **changed):
+    return {"source": source, "verdict": verdict, "reason": "", "by_construction": False,
+            "criterion_changed": False} | changed  # fmt: skip
+
+
+def test_a_bar_leads_to_its_claims_and_tells_what_it_hides():
+    rows = [
+        row(),
+        row(by_construction=True),
+        row(verdict="not run", reason="no measurement a.b (not in this run)"),
+        row(verdict="not run", reason="3 of 4 seeds", criterion_changed=True),
+    ]
+    bar = "\n".join(front_page._bar("A (2020)", rows))
+    assert 'href="ledger.html?source=A+%282020%29&amp;verdict=not+run"' in bar
+    assert 'aria-label="2 reproduced">2</a>' in bar
+    assert front_page._beside(rows) == (
+        "1 of the 2 reproduced hold by construction. 1 judged by criteria that changed after the "
+        "run. Not run: 1 need networks, data or tests that this run leaves out; 1 need more seeds."
+    )
+
+
+def test_stale_chapters_say_so_where_a_reader_begins(built):
+    folder = built[0].parent
+    assert "<strong>stale</strong>" in (folder / "book" / "intro.html").read_text()
+    chapter = (folder / "notebooks" / f"{fake_run.NAME}.html").read_text()
+    assert "it shows the numbers of the older code" in re.sub(r"\s+", " ", chapter)
 
 
 def test_index_leads_to_the_front_page(built):
@@ -167,9 +195,15 @@ def test_pages_load_nothing_from_elsewhere(built):
 
 def test_glued_values_are_in_the_text(built):
     text = (built[0].parent / "book" / "intro.html").read_text()
-    assert text.count("0.5 ± 0.1 (n = 2)") == len(
+    assert text.count("0.5 ±\u00a00.1 (n\u00a0=\u00a02)") == len(
         fake_run.GLUE.findall((paths.BOOK / "intro.md").read_text())
     )
+
+
+def test_what_no_page_asks_for_is_left_out(built):
+    suffixes = {file.suffix for file in (built[0].parent / "_static").rglob("*")}
+    assert ".woff2" in suffixes
+    assert not suffixes & {".map", ".ttf"}
 
 
 def test_scripts_come_with_their_licences(built):
@@ -194,7 +228,13 @@ def test_ledger_can_be_downloaded(built):
     as_json = json.loads(next(folder.rglob("claims.json")).read_text())
     with next(folder.rglob("claims.csv")).open(encoding="utf-8", newline="") as file:
         as_csv = list(csv.DictReader(file))
-    assert [r["id"] for r in as_csv] == [r["id"] for r in as_json] == [c.id for c in claims.load()]
+    order = list(markup.chapter_titles())
+    ids = [c.id for c in sorted(claims.load(), key=lambda c: order.index(c.notebook))]
+    assert [r["id"] for r in as_csv] == [r["id"] for r in as_json] == ids
+    (first,) = (r for r in as_json if r["id"] == "RG-01")
+    assert (first["published_value"], first["published_n"]) == (0.989, 1)
+    assert first["needs"] == "CNN_00.Ptest >= 0.984"
+    assert first["estimate"] is first["reference"] is None  # no run of that chapter
 
 
 def test_status_page_says_where_numbers_came_from(built):
@@ -219,12 +259,12 @@ def test_status_page_says_where_and_why_a_run_failed(results, tmp_path, cell, wh
 def test_chapter_is_current_until_its_code_changes(results, tmp_path, monkeypatch):
     run(results, "mine")
     chapter = book.read_run(results / "mine")[fake_run.NAME]
-    assert pages.stale(fake_run.NAME, chapter)
-    monkeypatch.setattr(pages.provenance, "content_hash", lambda source, parameters: "0" * 64)
-    monkeypatch.setattr(pages.paths, "NOTEBOOKS", tmp_path)
-    assert pages.stale(fake_run.NAME, chapter)  # no such notebook any more
+    assert status_page.stale(fake_run.NAME, chapter)
+    monkeypatch.setattr(status_page.provenance, "content_hash", lambda source, parameters: "0" * 64)
+    monkeypatch.setattr(status_page.paths, "NOTEBOOKS", tmp_path)
+    assert status_page.stale(fake_run.NAME, chapter)  # no such notebook any more
     (tmp_path / f"{fake_run.NAME}.ipynb").touch()
-    assert not pages.stale(fake_run.NAME, chapter)
+    assert not status_page.stale(fake_run.NAME, chapter)
 
 
 def test_front_page_marks_stand_in_data(built):
@@ -279,7 +319,7 @@ def test_no_network_is_said_in_one_sentence(tmp_path, monkeypatch):
 
 
 def test_text_from_a_run_is_shown_letter_by_letter():
-    assert pages.escape("a *b* `c` $d$ [e]|\nf") == r"a \*b\* \`c\` \$d\$ \[e\]\| f"
+    assert markup.escape("a *b* `c` $d$ [e]|\nf") == r"a \*b\* \`c\` \$d\$ \[e\]\| f"
 
 
 def test_book_needs_no_torch():

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from invnb import book, claims, paths, vendor
-from invnb.pages import BADGES
+from invnb.markup import BADGES, chapter_titles
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -240,11 +240,23 @@ def test_sliders_change_their_pictures_by_keyboard(open_page, chapters):
         for slider in sliders.all():
             before = _pictures(page)
             slider.focus()
+            told = slider.get_attribute("aria-valuetext")
+            assert (
+                told
+                == slider.locator(
+                    "xpath=ancestor::*[contains(@class, 'widget-slider')]"
+                    "//*[contains(@class, 'widget-readout')]"
+                ).inner_text()
+            )
             page.keyboard.press("ArrowRight")
             page.wait_for_function(
                 "old => JSON.stringify([...document.querySelectorAll('.jupyter-widgets img')]"
                 ".filter(i => i.offsetParent).map(i => i.src)) !== old",
                 arg=before,
+            )
+            page.wait_for_function(
+                "([handle, old]) => handle.getAttribute('aria-valuetext') !== old",
+                arg=[slider.element_handle(), told],
             )
         assert page.faults == []
 
@@ -271,6 +283,18 @@ def _own_word(text):
     return max(re.findall(r"\b[a-z]{8,14}\b", text), key=len)
 
 
+def test_a_part_of_a_bar_leads_to_its_claims(open_page):
+    page = open_page("book/intro.html")
+    part = page.locator(".verdict-bars [role=group] a").first
+    n, verdict = part.get_attribute("aria-label").split(" ", 1)
+    part.click()
+    page.locator(".ledger-controls output").wait_for()
+    found = page.locator("table.ledger tbody tr:visible .sd-badge:last-of-type").all_inner_texts()
+    assert page.get_by_label("verdict", exact=True).input_value() == verdict
+    assert found == [verdict] * int(n)
+    assert page.faults == []
+
+
 def test_ledger_is_complete_and_linked_by_claim(open_page):
     page = open_page("book/ledger.html")
     assert page.locator("table.ledger tbody tr").count() == len(claims.load())
@@ -285,7 +309,8 @@ def test_ledger_is_complete_and_linked_by_claim(open_page):
 def test_ledger_filters_and_sorts(open_page, width):
     page = open_page("book/ledger.html", width)
     rows = page.locator("table.ledger tbody tr")
-    everything = claims.load()
+    order = list(chapter_titles())
+    everything = sorted(claims.load(), key=lambda claim: order.index(claim.notebook))
 
     def shown():
         return [row for row in rows.all() if row.is_visible()]
@@ -297,12 +322,17 @@ def test_ledger_filters_and_sorts(open_page, width):
     page.get_by_label("verdict", exact=True).select_option("not run")
     verdicts = [row.locator(".sd-badge").last.inner_text() for row in shown()]
     assert set(verdicts) <= {"not run"}
-    assert page.locator(".ledger-controls output").inner_text() == f"{len(verdicts)} claims"
+    count = page.locator(".ledger-controls output")
+    assert count.inner_text().startswith(f"{len(verdicts)} claim" if verdicts else "no claim")
+    assert "verdict=not+run" in page.url
 
     page.get_by_label("verdict", exact=True).select_option("all")
     page.get_by_label("order", exact=True).select_option("verdict")
+    page.get_by_label("source", exact=True).select_option("all")
     ranks = [list(BADGES).index(row.locator(".sd-badge").last.inner_text()) for row in shown()]
-    assert ranks == sorted(ranks)
+    assert len(ranks) == len(everything)
+    assert ranks == sorted(ranks), "over all sources"
+    page.get_by_label("source", exact=True).select_option(everything[0].source)
     page.get_by_label("order", exact=True).select_option("number")
     ids = [row.locator("[id]").first.get_attribute("id") for row in shown()]
     assert ids == [claim.id.lower() for claim in of_source]

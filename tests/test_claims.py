@@ -9,7 +9,7 @@ import yaml
 from invnb.claims import VERDICTS, judge, load, verdict
 from invnb.criteria import STATES
 from invnb.errors import InvnbError
-from invnb.ledger import ledger, published_text
+from invnb.ledger import ledger, numbers, published_text
 from invnb.measurements import measurement
 
 GROUPS, MODELS, COLUMNS = ("R4", "T3"), ("WT", "DA", "IR"), ("accuracy", "LI", "DI", "SI")
@@ -451,8 +451,11 @@ def test_ledger_without_any_run(tmp_path):
             "reference_verdict": "not run",
             "reference_reason": "no run of this notebook",
             "criterion": "m.accuracy - published within ± 0.05; m.LI <= 1",
+            "needs": "",
             "by_construction": False,
             "criterion_changed": False,
+            "verdict_at_run": "",
+            "criterion_at_run": "",
         }
     ]
 
@@ -484,6 +487,53 @@ def test_ledger_marks_verdicts_by_an_older_criterion_and_claims_newer_than_the_r
     assert (row["criterion_changed"], row["criterion"]) == (True, "m.accuracy > 0.8")
     newer = load(folder=write(tmp_path, claim={"id": "X-2"}))
     assert ledger({}, this, newer)[0]["reason"] == "the claim is newer than the run"
+
+
+def test_ledger_tells_how_a_claim_was_judged_at_the_run(tmp_path):
+    claims = load(folder=write(tmp_path, claim={"criterion": ["m.accuracy > 0.8"]}))
+    this = result(claims, measured())
+    then = {"verdict": "partly", "criterion": "m.accuracy > 0.5", "criterion_hash": "old"}
+    this["some-notebook"]["claims"]["X-1"]["at_run"] = then
+    (row,) = ledger({}, this, claims)
+    assert row["criterion_changed"]
+    assert (row["verdict_at_run"], row["criterion_at_run"]) == ("partly", "m.accuracy > 0.5")
+
+
+def test_ledger_tells_what_training_must_reach_and_that_it_is_not_known(tmp_path):
+    claims = load(folder=write(tmp_path, claim={"trained": ["m.late <= 0.1"]}))
+    (row,) = ledger({}, result(claims, measured()), claims)
+    assert row["needs"] == "m.late <= 0.1"
+    assert row["reason"] == "whether training was enough is not known: no measurement m.late"
+
+
+@pytest.mark.parametrize(("accuracy", "side"), [(0.5, "below"), (1.5, "above")])
+def test_ledger_tells_on_which_side_of_a_range_an_estimate_lies(tmp_path, accuracy, side):
+    claim = {"criterion": ["0.8 <= m.accuracy <= 1"], "published": None}
+    claims = load(folder=write(tmp_path, claim=claim))
+    (row,) = ledger({}, result(claims, measured(accuracy)), claims)
+    assert row["verdict"] == "not reproduced"
+    assert row["reason"].endswith(f"], {side} the range")
+
+
+def test_published_numbers_have_a_name_where_there_is_one_and_a_unit(tmp_path):
+    published = {"value": 0.9, "sd": 0.01, "n": 4, "unit": "nats"}
+    one = {"criterion": [{"within": "m.accuracy", "margin": 0.05}], "published": published}
+    (row,) = ledger({}, {}, load(folder=write(tmp_path, claim=one)))
+    assert row["published"] == "m.accuracy 0.9 ± 0.01 (n = 4), nats"
+    (row,) = (r for r in ledger({}, {}) if r["id"] == "RG-05")
+    assert row["published"] == "BN_02.Ptest 0.9936; BN_02.Pout 0.27; BN_02.Pinv 0.037"
+
+
+def test_numbers_behind_a_row_are_numbers(tmp_path):
+    (claim,) = load(folder=write(tmp_path))
+    made = result([claim], measured())["some-notebook"]
+    made |= {"run": "mine", "runs": {"r1": {"commit": "0123"}}}
+    found = numbers(claim, made)
+    assert (found["published_value"], found["published_unit"]) == (0.9, "fraction")
+    assert (found["subject"], found["n"], found["unit"]) == ("m.accuracy - published", 4, "1")
+    assert found["low"] < found["estimate"] < found["high"]
+    assert (found["run"], found["commit"]) == ("mine", "0123")
+    assert numbers(claim, None)["estimate"] is None
 
 
 def test_published_text_has_the_sources_digits():

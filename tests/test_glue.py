@@ -23,6 +23,17 @@ def test_a_name_glued_again_keeps_its_last_value():
     assert chapter.cells[2].outputs == [glued("a", "4")]
 
 
+def test_texts_are_replaced_and_numbers_kept_together():
+    made = chapter("words", **{"M.a": "0.5 ± 0.1 (n = 2)", "M.b": "so (n = 2)", "M.c": "x"})
+    glue.keep_together(made)
+    glue.replace(made, {"M.c": "y"})
+    assert glue.texts(made) == {
+        "M.a": "0.5 ±\u00a00.1 (n\u00a0=\u00a02)",
+        "M.b": "so (n\u00a0=\u00a02)",
+        "M.c": "y",
+    }
+
+
 def chapter(*paragraphs, **glued):
     words = nbformat.v4.new_markdown_cell("\n\n".join(paragraphs))
     return nbformat.v4.new_notebook(

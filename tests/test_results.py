@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -133,6 +134,30 @@ def test_build_judges_the_claims_of_its_notebook():
     assert verdicts["GI-03"]["reason"] == "no measurement R4.IR.accuracy"
     assert verdicts["GI-03"]["on"] == "MNIST"
     assert result(claims=claims, data=None)["claims"]["GI-03"]["on"] is None
+
+
+def test_judging_anew_keeps_how_a_claim_was_judged_at_the_run():
+    claims = load("genuine-invariance")[:2]
+    name, other = (claim.id for claim in claims)
+    first = results.judged(result(), claims)
+    assert "at_run" not in first["claims"][name]
+    changed = replace(claims[0], criterion_hash="new")
+    again = results.judged(first, [changed, claims[1]])
+    then = {key: first["claims"][name][key] for key in ("verdict", "criterion", "criterion_hash")}
+    assert again["claims"][name]["at_run"] == then
+    assert "at_run" not in again["claims"][other]
+    assert results.judged(again, [changed, claims[1]]) == again
+    third = results.judged(again, [replace(claims[0], criterion_hash="third"), claims[1]])
+    assert third["claims"][name]["at_run"] == then
+    assert results.judged(third, claims) == first  # as it was at the run
+
+
+def test_a_claim_newer_than_the_run_says_so():
+    claims = load("genuine-invariance")[:2]
+    first = results.judged(result(), claims[:1])
+    again = results.judged(results.judged(first, claims), claims)
+    assert again["claims"][claims[1].id]["at_run"] is None
+    assert "at_run" not in again["claims"][claims[0].id]
 
 
 def test_what_is_written_is_read_back(tmp_path):
