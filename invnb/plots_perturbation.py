@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from invnb.statistics import interval
 
@@ -86,9 +86,9 @@ def against(table: pd.DataFrame, labels: tuple[str, str], line: Sequence[str] = 
     means = table.groupby("encoder")[["x", "y"]].mean().reindex(list(line)).dropna()
     ax.plot(means.x, means.y, color="grey", lw=1, zorder=0)
     ax.set(xlabel=labels[0], ylabel=labels[1], xscale="log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(ScalarFormatter())
-    ax.tick_params(axis="x", which="minor", labelsize=7)
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.tight_layout()
     return figure

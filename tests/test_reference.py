@@ -1,32 +1,31 @@
-"""The reference run that is kept with the code: whole, and judged as its measurements say.
+"""invnb.reference: what a chapter shows of the reference run beside its own numbers."""
 
-It may be older than the code, which the status page then says.
-"""
+import json
 
-import pytest
+from invnb import paths, profiles, reference, results
 
-from invnb import paths, profiles, results
-
-FILES = sorted((paths.RESULTS / "reference").glob("*.json"))
-each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+NAME = "genuine-invariance"
 
 
-def test_there_is_one():
-    assert FILES
+def kept(folder, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", folder)
+    (folder / "reference").mkdir()
+    result = dict.fromkeys(results.KEYS) | {"measurements": {"R4.DA.LI": {"mean": 0.5}}}
+    text = json.dumps(result)
+    (folder / "reference" / f"{NAME}.json").write_text(text)
 
 
-@each_file
-def test_it_ran_to_the_end_with_the_full_profile(file):
-    result = results.read(file)
-    assert (result["status"], result["profile"], result["run"]) == ("complete", "full", "reference")
-    full = profiles.resolve(file.stem, "full")
-    assert full | result["provenance"]["parameters"] == full
-    assert all(piece["commit"] and piece["packages"] for piece in result["runs"].values())
-    assert file.with_suffix(".ipynb").exists()
+def test_a_run_with_other_settings_is_shown_the_reference(tmp_path, monkeypatch):
+    kept(tmp_path, monkeypatch)
+    used = profiles.resolve(NAME, "quick")
+    assert reference.beside(NAME, used) == {"R4.DA.LI": {"mean": 0.5}}
 
 
-@each_file
-def test_its_verdicts_follow_from_its_measurements(file):
-    result = results.read(file)
-    again = results.judged(result)["claims"]
-    assert {name: again[name] for name in result["claims"]} == result["claims"]
+def test_a_run_that_repeats_or_replaces_it_is_not(tmp_path, monkeypatch):
+    kept(tmp_path, monkeypatch)
+    assert reference.beside(NAME, profiles.resolve(NAME, "full")) is None
+
+
+def test_nothing_is_shown_where_none_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    assert reference.beside(NAME, profiles.resolve(NAME, "quick")) is None
