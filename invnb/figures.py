@@ -82,18 +82,23 @@ def mark(name: str, chapter: NotebookNode, source: NotebookNode) -> list[Shown]:
         name: of the notebook.
         chapter: as it was executed; changed in place.
         source: the notebook as it is now. What it says of a cell counts where the code of that cell
-            is still the same, so that a title can be changed without running the chapter again.
+            is still the same, so that a title can be changed without running the chapter again; and
+            for cells that said nothing themselves when they were executed, whatever their code.
 
     Returns:
         Those that this run has: a cell may have had nothing to draw.
 
     """
-    now = {cell.source: cell.metadata for cell in source.cells if cell.cell_type == "code"}
+    cells = [cell for cell in source.cells if cell.cell_type == "code"]
+    now = {cell.source: cell.metadata for cell in cells}
+    by_id = {cell.id: cell.metadata for cell in cells}
     found = []
     for cell in chapter.cells:
         if cell.cell_type != "code":
             continue
         cell.metadata.update(now.get(cell.source, {}))
+        if KEY not in cell.metadata:
+            cell.metadata.update(by_id.get(cell.id, {}))
         if KEY not in cell.metadata:
             continue
         figure = _figure(name, cell.metadata)

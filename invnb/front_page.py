@@ -154,7 +154,7 @@ def _beside(claims: Rows) -> str:
         all_of = sum(c["verdict"] == REPRODUCED for c in claims)
         told.append(f"{sure} of the {all_of} reproduced hold by construction.")
     if anew := sum(c["criterion_changed"] for c in claims):
-        told.append(f"{anew} judged by criteria that changed after the run.")
+        told.append(f"{anew} judged by other criteria or settings than those of the run.")
     reasons: dict[str, int] = {}
     for claim in claims:
         if claim["verdict"] == NOT_RUN:

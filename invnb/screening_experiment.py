@@ -15,7 +15,7 @@ from invnb.cache import train_or_load
 from invnb.cifar_nets import MEAN, SD, AlexNet, ResNet
 from invnb.errors import InvnbError
 from invnb.image_models import ImageModel, Preprocessing
-from invnb.image_training import ImageCourse, predict, train
+from invnb.image_training import ImageCourse, train
 from invnb.labelled_images import LabelledImages
 from invnb.provenance import code_hash
 from invnb.training import Trained
@@ -226,8 +226,3 @@ def roles(models: Iterable[ImageModel]) -> dict[str, str]:
         named = (short, *(NO_IDENTIFIER.sub("_", n) for n in longer))
         found[model.name] = next(name for name in named if name not in found.values())
     return found
-
-
-def accuracy(model: ImageModel, images: Tensor, labels: Tensor) -> float:
-    """Return the share of images, uint8 `[N, 3, H, W]`, that a model classifies right."""
-    return (predict(OnPixels(model).eval(), images) == labels).float().mean().item()

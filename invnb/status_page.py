@@ -101,7 +101,7 @@ def _origin(notebook: str, chapter: Mapping[str, Any]) -> list[str]:
 def _judged(claims: Mapping[str, Mapping[str, Any]]) -> str:
     """Return how many claims are judged by other criteria than at the run, nothing if none is."""
     anew = sum("at_run" in claim for claim in claims.values())
-    return f"{anew} of {len(claims)} claims anew, by criteria that changed since" if anew else ""
+    return f"{anew} of {len(claims)} claims anew, by other criteria or settings" if anew else ""
 
 
 def _cost(piece: Mapping[str, Any]) -> list[str]:

@@ -149,8 +149,9 @@ def test_a_bar_leads_to_its_claims_and_tells_what_it_hides():
     assert 'href="ledger.html?source=A+%282020%29&amp;verdict=not+run"' in bar
     assert 'aria-label="2 reproduced">2</a>' in bar
     assert front_page._beside(rows) == (
-        "1 of the 2 reproduced hold by construction. 1 judged by criteria that changed after the "
-        "run. Not run: 1 need networks, data or tests that this run leaves out; 1 need more seeds."
+        "1 of the 2 reproduced hold by construction. 1 judged by other criteria or settings than "
+        "those of the run. Not run: 1 need networks, data or tests that this run leaves out; "
+        "1 need more seeds."
     )
 
 

@@ -104,3 +104,11 @@ def test_a_title_counts_as_the_notebook_has_it_now_where_the_code_is_the_same():
     assert figures.mark("n", made, now)[0].figure.title == "Better"
     made, now = chapter(output(image_png=PNG)), chapter(title="Better", source="draw(2)")
     assert figures.mark("n", made, now)[0].figure.title == "A title"
+
+
+def test_a_cell_that_said_nothing_yet_is_known_by_its_id():
+    made, now = chapter(output(image_png=PNG)), chapter(source="draw(2)")
+    made.cells[0].metadata = {}
+    assert figures.mark("n", made, now) == []
+    made.cells[0].id = now.cells[0].id
+    assert figures.mark("n", made, now)[0].figure.title == "A title"
