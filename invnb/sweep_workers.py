@@ -92,7 +92,10 @@ class Admission:
 
     def look(self) -> list[str]:
         """Look at workers that are new; return those refused just now as sentences."""
-        there = set(self.client.scheduler_info(n_workers=-1)["workers"])
+        info = self.client.scheduler_info(n_workers=-1)
+        if "workers" not in info:  # the client is connecting again and knows of none yet
+            return []
+        there = set(info["workers"])
         self.admitted &= there
         new = sorted(there - self.admitted - self.refused.keys())
         if not new:
