@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from invnb.statistics import interval
 
 CHANCE_STYLE = dict(color="black", ls=":", lw=1)
+LEGEND_COLUMNS = 6
 TRAINED = "#dceaf7"  # the range of angles that training showed
 
 
@@ -135,7 +136,8 @@ def error_by_pose(
         )  # fmt: skip
         ax.set(title=name, xlabel=pose, ylabel="error (squared pixels)")
         ax.set(xlim=(-furthest, furthest), xticks=np.linspace(-furthest, furthest, 5))
-    axes[0, 0].legend(title="", frameon=False, fontsize=8)
+    # the error is least in the middle
+    axes[0, 0].legend(title="", frameon=False, fontsize=8, loc="upper center")
     for ax in axes.flat[len(names) :]:
         ax.remove()
     for ax in axes.flat[len(names) - axes.shape[1] : len(names)]:  # those without one below
@@ -186,21 +188,23 @@ def probabilities_frame(
         angle: in degrees.
 
     """
-    figure = plt.figure(
-        figsize=(7.4, 1.9 * len(images) + 0.6)
-    )  # fixed places: frames must not jump
-    high = 0.8 / len(images)
+    # Fixed places, in inches from the top: frames must not jump.
+    each, lines = 1.9, -(-len(shares) // LEGEND_COLUMNS)
+    width, height = 7.4, each * len(images) + 0.25 + 0.17 * lines
+    figure = plt.figure(figsize=(width, height))
     for i, (digit, image) in enumerate(images.items()):
-        bottom = 0.98 - (i + 1) * (high + 0.05)
-        _picture(figure.add_axes((0.03, bottom, 0.2, high)), image)
-        ax = figure.add_axes((0.33, bottom + 0.03, 0.64, high - 0.04))
+        bottom = (each * (len(images) - 1 - i) + 0.3) / height
+        _picture(figure.add_axes((0.03, bottom, 0.2, (each - 0.35) / height)), image)
+        ax = figure.add_axes((0.33, bottom, 0.64, (each - 0.45) / height))
         table = pd.DataFrame({m: s[i] for m, s in shares.items()}, index=list(classes))
         table.plot.bar(ax=ax, width=0.8, legend=i == 0, rot=0)
         ax.set(ylim=(0, 1.02), ylabel="share", title=f"a {digit}" if i else "")
         ax.grid(visible=False, axis="x")
         if i == 0:
-            ax.legend(fontsize=7, frameon=False, ncols=len(shares), loc="lower right",
-                      bbox_to_anchor=(1, 1))  # fmt: skip
+            ax.legend(
+                fontsize=7, frameon=False, ncols=min(len(shares), LEGEND_COLUMNS),
+                loc="lower right", bbox_to_anchor=(1, 1),
+            )  # fmt: skip
     figure.suptitle(f"{angle:g}°", x=0.13, y=0.99, fontsize=12)
     return _png(figure)
 
