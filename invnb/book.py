@@ -138,6 +138,7 @@ def _lay_out(
         source = paths.NOTEBOOKS / f"{name}.ipynb"
         now = nbformat.read(source, as_version=4) if source.exists() else chapter
         shown += figures.mark(name, chapter, now)
+        figures.link_claims(chapter, result["claims"])
         compact = json.dumps(chapter, ensure_ascii=False, separators=(",", ":"))
         (stage / "notebooks" / f"{name}.ipynb").write_text(compact, encoding="utf-8")
     toc = stage / "book" / "_toc.yml"

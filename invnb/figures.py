@@ -7,7 +7,7 @@ is made after in the source, and `front`, a sentence that takes it to the front 
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from nbformat.v4 import new_output
 KEY = "invnb"  # in the metadata of a cell
 PICTURES = {"image/svg+xml": "svg", "image/png": "png"}  # MIME type -> suffix
 TABLE = "text/markdown"
+ROW_OF_CLAIM = re.compile(r"^\| ([A-Z]{2}-[\w-]+) \|", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,26 @@ def mark(name: str, chapter: NotebookNode, source: NotebookNode) -> list[Shown]:
         if pictures or tables:
             found.append(Shown(figure, *(_content(pictures[0]) if pictures else ())))
     return found
+
+
+def link_claims(chapter: NotebookNode, claims: Collection[str]) -> None:
+    """Make the ids of claims at the start of a table's row links to the ledger.
+
+    Args:
+        chapter: as it was executed; changed in place.
+        claims: ids that the ledger has.
+
+    """
+    for cell in chapter.cells:
+        for output in cell.get("outputs", []):
+            table = output.get("data", {}).get(TABLE, "")
+            if table.startswith("|"):
+                output.data[TABLE] = ROW_OF_CLAIM.sub(
+                    lambda row: (
+                        f"| [{row[1]}](#{row[1].lower()}) |" if row[1] in claims else row[0]
+                    ),
+                    table,
+                )
 
 
 def _figure(notebook: str, metadata: Mapping[str, Any]) -> Figure:

@@ -112,3 +112,12 @@ def test_a_cell_that_said_nothing_yet_is_known_by_its_id():
     assert figures.mark("n", made, now) == []
     made.cells[0].id = now.cells[0].id
     assert figures.mark("n", made, now)[0].figure.title == "A title"
+
+
+def test_ids_of_claims_at_the_start_of_a_row_are_links():
+    table = "| id | claim |\n| --- | --- |\n| GI-T1-R4-WT-LI | as RG-01 |\n| AB-12 | of no ledger |"
+    executed = chapter(output(text_markdown=table), output(text_markdown="RG-01: a sentence"))
+    figures.link_claims(executed, {"GI-T1-R4-WT-LI", "RG-01"})
+    linked, sentence = (o.data["text/markdown"] for o in executed.cells[0].outputs)
+    assert linked == table.replace("| GI-T1-R4-WT-LI", "| [GI-T1-R4-WT-LI](#gi-t1-r4-wt-li)")
+    assert sentence == "RG-01: a sentence"
