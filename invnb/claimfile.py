@@ -4,7 +4,7 @@
 
     source: {short: ..., title: ..., citation: key in book/references.bib}
     settings: {parameter: the source's value}   # what every claim of the file rests on; a claim
-                                                # may add its own
+                                                # may add its own; {at_least: 20} for numbers
     seeds: 4                                    # the least number of networks to judge with
     data: [MNIST]                               # what to judge on; a claim may have its own
     claims:
@@ -56,7 +56,7 @@ class Claim:
             none where the steps must be the source's.
         criterion_hash: SHA-256 of everything that decides the verdict, but the measurements.
         on: names of the data that it can be judged on.
-        settings: parameters that must have the source's values.
+        settings: the value that a parameter must have, or `{"at_least": number}`.
         seeds: how many networks are needed.
         by_construction: whether it cannot fail, so that a verdict is no finding.
         partly_on: data, among `on`, that support no better verdict than partly, and why.
@@ -141,6 +141,9 @@ def _claim(
         if not isinstance(condition, Comparison):
             raise InvnbError(f"{where}, trained: {condition.text!r} is not a comparison")
     settings = content["settings"] | entry.get("settings", {})
+    for name, wanted in settings.items():
+        if isinstance(wanted, Mapping):
+            _check_keys(wanted, {"at_least"}, set(), f"{where}, setting {name}")
     seeds = entry.get("seeds", content["seeds"])
     decisive = {"settings": settings, "seeds": seeds, "published": published, "data": data}
     decisive |= {key: entry[key] for key in (*parsed, "partly_on") if key in entry}

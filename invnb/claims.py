@@ -30,7 +30,7 @@ from invnb.criteria import CONTRADICTED, HOLDS, UNDECIDED, Condition
 from invnb.expressions import Columns, Quantity
 from invnb.measurements import number
 
-__all__ = ["VERDICTS", "Claim", "estimate_text", "judge", "load", "verdict"]
+__all__ = ["VERDICTS", "Claim", "estimate_text", "fits", "judge", "load", "verdict"]
 
 REPRODUCED, PARTLY, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN = VERDICTS = (
     "reproduced",
@@ -126,9 +126,9 @@ def _not_run(
     if short := _undertrained(claim, measurements):
         return f"undertrained, {short}"
     different = [
-        f"{key} {parameters.get(key, 'unknown')}, source {value}"
-        for key, value in claim.settings.items()
-        if key not in parameters or parameters[key] != value
+        f"{key} {parameters.get(key, 'unknown')}, needed {_words(wanted)}"
+        for key, wanted in claim.settings.items()
+        if key not in parameters or not fits(parameters[key], wanted)
     ]
     if different:
         return f"settings differ ({'; '.join(different)})"
@@ -136,6 +136,15 @@ def _not_run(
     if least < claim.seeds:
         return "; ".join([f"{least} of {claim.seeds} seeds", *_gaps(claim, measurements)])
     return None
+
+
+def fits(value: Any, wanted: Any) -> bool:
+    """Return whether a parameter has the value that a claim needs, or enough of it."""
+    return value >= wanted["at_least"] if isinstance(wanted, Mapping) else value == wanted
+
+
+def _words(wanted: Any) -> str:
+    return f"at least {wanted['at_least']}" if isinstance(wanted, Mapping) else str(wanted)
 
 
 def _undertrained(claim: Claim, measurements: Measurements) -> str | None:

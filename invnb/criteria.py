@@ -6,9 +6,10 @@ is *undecided* in between, or where there is no interval. Six forms, as written 
 
 - `R4.DA.LI / R4.IR.LI >= 100`: arithmetic over measurement names, evaluated for each seed that all
   of them have (so models are paired), against a number. `a < b` stands for `a - b < 0`,
-  `-1 <= a <= 1` for both at once, `curve[0.1]` for a curve's value at 0.1 of its axis. Products and
-  quotients of several measurements, where all values are positive, get their interval on the log
-  scale, and their estimate is the geometric mean.
+  `-1 <= a <= 1` for both at once, `curve[0.1]` for a curve's value at 0.1 of its axis, `max(a, b)`
+  for the larger of both, seed by seed. Products and quotients of several measurements, where all
+  values are positive, get their interval on the log scale, and their estimate is the geometric
+  mean.
 - `{within: M, margin: 0.01}`: Welch's interval of our mean minus the published one.
 - `{within_factor: M, factor: 1.5, or_both_below: 0.05}`: the same for the logarithm, where the
   published mean and deviation become those of the log-normal distribution that has them. With

@@ -1,8 +1,12 @@
-"""Arithmetic over measurement names, as criteria write it: `R4.DA.LI / R4.IR.LI`, `curve[0.1]`."""
+"""Arithmetic over measurement names, as criteria write it.
+
+`R4.DA.LI / R4.IR.LI`, `curve[0.1]`, and `max(A.score, B.score)`, the largest for each seed.
+"""
 
 import ast
 import operator
 from collections.abc import Mapping
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +19,7 @@ OPERATIONS = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
+EXTREMES = {"max": np.maximum, "min": np.minimum}
 
 
 class Quantity(NamedTuple):
@@ -56,7 +61,7 @@ def quantities(node: ast.expr) -> list[Quantity]:
     """Return the quantities in an expression, in order of appearance.
 
     Raises:
-        InvnbError: for anything but quantities, numbers, + - * / and brackets.
+        InvnbError: for anything but quantities, numbers, + - * /, brackets, max and min.
 
     """
     if found := quantity(node):
@@ -68,9 +73,11 @@ def quantities(node: ast.expr) -> list[Quantity]:
             return quantities(operand)
         case ast.BinOp(left, op, right) if type(op) in OPERATIONS:
             return quantities(left) + quantities(right)
+        case ast.Call(ast.Name(name), [_, _, *_] as among, []) if name in EXTREMES:
+            return [found for one in among for found in quantities(one)]
     raise InvnbError(
         f"{ast.unparse(node)!r} is not allowed: expressions are made of measurement names, "
-        "numbers, + - * / and brackets"
+        "numbers, + - * /, brackets, and max or min of several"
     )
 
 
@@ -84,6 +91,8 @@ def evaluate(node: ast.expr, columns: Columns) -> np.ndarray:
                 return OPERATIONS[type(op)](evaluate(left, columns), evaluate(right, columns))
         case ast.UnaryOp(_, operand):
             return -evaluate(operand, columns)
+        case ast.Call(ast.Name(name), among):
+            return reduce(EXTREMES[name], (evaluate(one, columns) for one in among))
         case ast.Constant(value):
             return np.float64(value)
     raise TypeError(f"unchecked expression: {ast.unparse(node)}")
@@ -94,6 +103,6 @@ def is_product(node: ast.expr) -> bool:
     match node:
         case ast.BinOp(left, ast.Mult() | ast.Div(), right):
             return is_product(left) and is_product(right)
-        case ast.BinOp() | ast.UnaryOp():
+        case ast.BinOp() | ast.UnaryOp() | ast.Call():
             return False
     return True

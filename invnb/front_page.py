@@ -19,7 +19,7 @@ WHY_NOT = {  # what a reason for `not run` contains -> what it says of the claim
     "no measurement": "ask for a measurement that is newer than this run",
     "measured on": "are about other data",
     "undertrained": "need longer training",
-    "settings differ": "need the source's settings",
+    "settings differ": "need other settings",
     "seeds": "need more seeds",
     "no run": "wait for a run of this chapter",
     "": "are newer than this run",

@@ -70,6 +70,23 @@ def change_at_spreads(response: Response, active: bool = True) -> list[float]:
     return (_sum(response.change * among) / _sum(among)).tolist()
 
 
+def start(response: Response) -> float:
+    """Return the plausibility that `scaled` starts from, that of the factor 1.
+
+    The share of active numbers whose image has a plausible unperturbed decoding.
+    """
+    return ((response.unmoved[:, None] & response.active).sum() / response.active.sum()).item()
+
+
+def same_digit(response: Response) -> float:
+    """Return the share of plausible pictures at the largest target that are read as before.
+
+    Of active numbers; nan where no picture is plausible there.
+    """
+    there = (response.plausible & _among(response, True))[..., -1]
+    return (response.same[..., -1][there]).double().mean().item()
+
+
 def scaled(response: Response) -> dict[float, float]:
     """Return the share of plausible pictures after active numbers were multiplied, by factor."""
     share = (response.scaled & response.active.unsqueeze(2)).sum((0, 1)) / response.active.sum()

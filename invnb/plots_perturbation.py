@@ -1,6 +1,6 @@
 """Figures of the perturbation chapter: codes that are changed, and what is decoded from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +19,7 @@ def curves(
     labels: tuple[str, str],
     log: bool = False,
     share: bool = True,
+    controls: Collection[str] = (),
 ) -> Figure:
     """Draw a line per encoder with a band over seeds.
 
@@ -29,14 +30,19 @@ def curves(
         labels: of both axes.
         log: give each doubling of x the same width.
         share: y is a share, so that the axis ends at 1.
+        controls: encoders with a dashed line and no band, which would hide the others'.
 
     """
-    figure, ax = plt.subplots(figsize=(8, 3.6))
+    figure, ax = plt.subplots(figsize=(8, 3.8))
     encoders = list(dict.fromkeys(table.encoder))
-    sns.lineplot(
-        table, x=x, y=y, hue="encoder", style="encoder", hue_order=encoders, style_order=encoders,
-        errorbar=interval, markers=True, dashes=False, ax=ax,
+    dashes = {name: (2, 2) if name in controls else "" for name in encoders}
+    look = dict(
+        x=x, y=y, hue="encoder", style="encoder", hue_order=encoders, style_order=encoders,
+        markers=True, dashes=dashes, palette=sns.color_palette("tab10", len(encoders)), ax=ax,
     )  # fmt: skip
+    minor = table.encoder.isin(controls)
+    sns.lineplot(table, errorbar=None, lw=1.2, **look)
+    sns.lineplot(table[~minor], errorbar=interval, legend=False, **look)
     if log:
         ax.set_xscale("log", base=2)
     measured = sorted(set(table[x]))
@@ -44,6 +50,33 @@ def curves(
     ax.set(xlabel=labels[0], ylabel=labels[1], ylim=(-0.02, 1.02) if share else (0, None))
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     figure.tight_layout()
+    return figure
+
+
+def rows(pictures: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str]) -> Figure:
+    """Draw rows of pictures, a panel per encoder, two panels side by side.
+
+    Args:
+        pictures: by encoder and label of the row, `[C, S, S]`, 0..1, as many rows for each.
+        columns: C titles.
+
+    """
+    wide, per_panel = min(len(pictures), 2), max(map(len, pictures.values()))
+    high = -(-len(pictures) // wide)
+    size = ((0.62 * len(columns) + 1.1) * wide, (0.62 * per_panel + 0.45) * high)
+    figure = plt.figure(figsize=size, layout="constrained")
+    panels = figure.subfigures(high, wide, squeeze=False).flat
+    for panel, (name, of) in zip(panels, pictures.items(), strict=False):
+        panel.suptitle(name, fontsize=10)
+        axes = panel.subplots(per_panel, len(columns), squeeze=False)
+        for line, (label, images) in zip(axes, of.items(), strict=True):
+            for ax, image in zip(line, images, strict=True):
+                # without interpolation an SVG keeps the pixels, which is a tenth of the size
+                ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, interpolation="none")
+                ax.set(xticks=[], yticks=[])
+            line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+        for ax, title in zip(axes[0], columns, strict=True):
+            ax.set_title(title, fontsize=8)
     return figure
 
 

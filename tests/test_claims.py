@@ -75,7 +75,7 @@ def test_a_claim_may_rest_on_settings_of_its_own(tmp_path):
     assert judged(tmp_path, measured(), betas=[0, 1])["verdict"] == "reproduced"
     other = judged(tmp_path, measured(), betas=[0, 0.5])
     assert other["verdict"] == "not run"
-    assert "betas [0, 0.5], source [0.0, 1.0]" in other["reason"]
+    assert "betas [0, 0.5], needed [0.0, 1.0]" in other["reason"]
 
 
 def test_a_claim_may_say_what_training_must_reach_whatever_the_steps(tmp_path):
@@ -361,7 +361,7 @@ def absent(reason):
         (measured(), {"data": None}, "measured on unknown data, source MNIST"),
         (measured(steps=300), {}, "undertrained, 300 of 6000 steps"),
         (measured(steps=300), {"hidden": 64}, "undertrained, 300 of 6000 steps"),
-        (measured(), {"hidden": 64}, "settings differ (hidden 64, source 128)"),
+        (measured(), {"hidden": 64}, "settings differ (hidden 64, needed 128)"),
         (measured(seeds=(0, 1)), {}, "2 of 4 seeds"),
         (measured(seeds=(0,)), {}, "1 of 4 seeds"),
     ],
@@ -376,8 +376,17 @@ def test_all_settings_that_differ_are_named(tmp_path):
     folder = write(tmp_path, settings={"hidden": 128, "layers": 5, "epochs": 300, "rate": 0.1})
     found = judged(folder, measured(), hidden=64, layers=5, epochs=400)
     assert found["reason"] == (
-        "settings differ (hidden 64, source 128; epochs 400, source 300; rate unknown, source 0.1)"
+        "settings differ (hidden 64, needed 128; epochs 400, needed 300; rate unknown, needed 0.1)"
     )
+
+
+def test_of_some_settings_more_is_enough(tmp_path):
+    folder = write(tmp_path, settings={"draws": {"at_least": 20}})
+    assert judged(folder, measured(), draws=40)["verdict"] == "reproduced"
+    found = judged(folder, measured(), draws=19)
+    assert found["reason"] == "settings differ (draws 19, needed at least 20)"
+    with pytest.raises(InvnbError, match="setting draws: unknown key 'more_than'"):
+        load(folder=write(tmp_path, settings={"draws": {"more_than": 20}}))
 
 
 def test_more_seeds_and_more_steps_than_the_source_are_welcome(tmp_path):

@@ -85,6 +85,15 @@ def test_a_comparison_of_two_is_of_their_paired_difference():
     assert state("a > b", a=a, b=b[::-1]).state == UNDECIDED
 
 
+def test_the_extreme_of_several_is_taken_seed_by_seed():
+    a, b, c = [1.0, 4.0, 2.0], [3.0, 1.0, 1.5], [2.0, 2.0, 2.5]
+    found = state("max(a, b, c) < 5", a=a, b=b, c=c)  # 3, 4, 2.5
+    assert (found.estimate.mean, found.estimate.high) == pytest.approx(
+        (9.5 / 3, student([3, 4, 2.5])[1])
+    )
+    assert state("c > min(a, b)", a=a, b=b, c=c).estimate.mean == pytest.approx(1)  # 1, 1, 1
+
+
 def test_a_ratio_has_its_interval_on_the_log_scale():
     a, b = [70.0, 95.0, 60.0, 80.0], [0.02, 0.05, 0.04, 0.03]
     outcome = state("a / b >= 100", a=a, b=b)
@@ -227,6 +236,8 @@ def test_upper_limit_reaches():
         ("1 <= a <= 0", "rise"),
         ("a ** 2 < 1", "not allowed"),
         ("abs(a) < 1", "not allowed"),
+        ("max(a) < 1", "not allowed"),
+        ("max(a, key=b) < 1", "not allowed"),
         ("__import__('os').name < 1", "not allowed"),
         ("a.b[c] < 1", "not allowed"),
         ("a[0][1] < 1", "not allowed"),

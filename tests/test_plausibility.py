@@ -232,3 +232,22 @@ def test_strongest():
     profiles[0, 2], profiles[1, 5], profiles[2] = -3, 2, torch.nan
     profiles[3, 0] = 1
     assert plausibility.strongest(profiles) == ["y", "scale", "", "ink"]
+
+
+def test_where_scaling_starts(response):
+    unchanged = [
+        bool(response.unmoved[n]) for n in range(N) for e in range(E) if response.active[n, e]
+    ]
+    assert plausibility.start(response) == pytest.approx(np.mean(unchanged))
+
+
+def test_same_digit_among_plausible_pictures_at_the_largest_target(response):
+    same = [
+        bool(response.same[n, e, s, -1])
+        for n in range(N) for e in range(E) for s in range(2)
+        if response.active[n, e] and response.digit[n, e, s, -1] and response.whole[n, e, s, -1]
+    ]  # fmt: skip
+    assert 0 < np.mean(same) < 1
+    assert plausibility.same_digit(response) == pytest.approx(np.mean(same))
+    nothing = replace(response, digit=torch.zeros_like(response.digit))
+    assert math.isnan(plausibility.same_digit(nothing))

@@ -3,6 +3,7 @@
 import pytest
 
 from invnb import claims, parameters, paths, profiles
+from invnb.drawers import DRAWERS
 
 
 @pytest.mark.parametrize("profile", ["smoke", "quick", "full"])
@@ -14,10 +15,14 @@ def test_every_profile_is_allowed(profile, notebook):
 @pytest.mark.parametrize("notebook", profiles.notebooks())
 def test_full_has_the_settings_and_the_seeds_that_the_claims_rest_on(notebook):
     values = profiles.resolve(notebook, "full")
-    most = max(len(value) for name, value in values.items() if name.endswith("seeds"))
+    most = max((name for name in values if name.endswith("seeds")), key=lambda n: len(values[n]))
     for claim in claims.load(notebook):
-        assert {key: values[key] for key in claim.settings} == dict(claim.settings)
-        assert most >= claim.seeds
+        unfit = [k for k, wanted in claim.settings.items() if not claims.fits(values[k], wanted)]
+        assert unfit == []
+        if notebook == "rotation-generalization":  # whose drawers have seeds of their own
+            networks = {metric.split(".")[0] for metric in claim.metrics}
+            most = "drawing_seeds" if networks & DRAWERS.keys() else "seeds"
+        assert len(values[most]) >= claim.seeds
 
 
 @pytest.mark.parametrize("notebook", profiles.notebooks())
