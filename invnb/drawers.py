@@ -18,8 +18,8 @@ class Drawer:
         design: the architecture.
         adversarial: whether its codes are pulled to a uniform prior.
         source: the folder of the source's code; None for ours.
-        inside: published error of the free digits in the restricted range (of all digits, where
-            all are restricted); pixels from -1 to 1.
+        inside: published error of the eight digits of `FREE` in the restricted range; pixels from
+            -1 to 1.
         ratios: published error outside over inside, of 4, 9 and the free digits; None where
             it is not known.
 

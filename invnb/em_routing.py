@@ -7,7 +7,7 @@ with the temperatures and the least variance of their code. Where the two differ
 what                   form "source"                    form "published"
 =====================  ===============================  ======================================
 last activation        softmax of 0.01 (beta_a - cost)  logistic of l_i (-5000 beta_a - cost)
-activations before     softmax of mass                  the same
+activations before     softmax of mass                  the logistic, too
 cost of a channel      mass (beta_u + log sigma)        mass (2 log sigma + beta_u log(2 pi e))
 beta_u                 one for each channel             one for each capsule
 child activations      weight shares that then sum to   weight the shares in the M step
@@ -21,9 +21,11 @@ Here l_i = 0.01 (1 - 0.95^(i + 1)), the mass of a parent is the sum of its share
 is over parents. Both forms share sizes, starting weights and an E step in logarithms. The fork's
 own E step exponentiates first, and loses the shares of its class capsules where votes spread.
 
-Of their code, three things are absent: l_i is not a quarter in the class layer, means are not
-damped (0.9 of the new and 0.1 of the old), and all betas start at 0 (there beta_a at 0.5 and beta_u
-at 0.5, in the class layer at 1 and 2).
+Of their code, five things are absent: l_i is not a quarter in the class layer, means are not
+damped (0.9 of the new and 0.1 of the old), all betas start at 0 (there beta_a at 0.5 and beta_u
+at 0.5, in the class layer at 1 and 2), a child's shares sum to 1 over the parents of one window and
+not over all windows that contain it, and coordinates are two more numbers of a vote, where theirs
+are added to it.
 
 Axes: B images, H x W pixels, N places that route by themselves, I children and C parents of a
 place, X numbers of a pose. The last 16 of a pose are a 4 x 4 matrix, column by column; numbers

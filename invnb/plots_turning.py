@@ -117,7 +117,8 @@ def error_by_pose(
 
     Args:
         curves: one row per network, seed, digit and pose, with error (squared pixels); bands are
-            95 % intervals over seeds.
+            95 % intervals over seeds. Single digits but 4 and 9 are thin grey lines, means over
+            seeds.
         within: by network, the range of restricted digits, shaded, on both sides.
         pose: what the axis says.
         furthest: where the axis ends, on both sides.
@@ -130,8 +131,13 @@ def error_by_pose(
     )  # fmt: skip
     for ax, name in zip(axes.flat, names, strict=False):
         ax.axvspan(-within[name], within[name], color=TRAINED, zorder=0)
+        rows = curves[curves.network == name]
+        single = rows.digit.str.fullmatch("[0-9]") & ~rows.digit.isin(["4", "9"])
+        for _, line in rows[single].groupby("digit"):
+            mean = line.groupby("pose").error.mean()
+            ax.plot(mean.index, mean, color="0.6", lw=0.6)
         sns.lineplot(
-            curves[curves.network == name], x="pose", y="error", hue="digit", lw=1.3,
+            rows[~single], x="pose", y="error", hue="digit", lw=1.3,
             errorbar=interval, legend=name == names[0], ax=ax,
         )  # fmt: skip
         ax.set(title=name, xlabel=pose, ylabel="error (squared pixels)")

@@ -169,11 +169,6 @@ def by_range(task: Rotation | Shift, poses: Tensor, error: Tensor) -> Ranges:
     return Ranges(error[:, inside & among].mean(1), error[:, ~inside & among].mean(1))
 
 
-def counted(angles: Tensor, error: Tensor) -> Tensor:
-    """Return the errors `[K, T]` at angles that count, those of `by_range`, `[K, T']`."""
-    return error[:, _interpolated(angles)]
-
-
 def _interpolated(angles: Tensor) -> Tensor:
     return _from_quarter_turn(angles).abs() > SHARP + 1e-3
 

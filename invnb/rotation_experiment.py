@@ -15,16 +15,49 @@ from invnb.circle import Seen
 from invnb.classifying import Course, train
 from invnb.convnets import TRUNKS, ConvNet
 from invnb.em_routing import EMCapsNet
+from invnb.errors import InvnbError
 from invnb.oracles import SpatialTransformer, TurnPooled
 from invnb.provenance import code_hash
 from invnb.training import Trained
 from invnb.turning import Digits
 
 EM_FORMS = {"EM_source": "source", "EM_published": "published"}
+WITH_DECODER = ("CapsNet", *EM_FORMS)  # and with losses of their own
 ORACLES = {"C4": 4, "C8": 8, "C16": 16}  # networks pooled over so many turns
 TURN_AWARE = (*ORACLES, "STN")  # that know of rotation, or can act on it
 KNOWN = (*TRUNKS, "CapsNet", *EM_FORMS, *TURN_AWARE)
 SHARED_CODE = ("invnb.turning", "invnb.rotation", "invnb.classifying")
+
+
+def check_names(
+    models: Sequence[str], others: Sequence[str], proper: Sequence[str]
+) -> dict[str, str]:
+    """Return what measurements call each network of a run.
+
+    Args:
+        models: of `KNOWN`, or import paths.
+        others: further ones.
+        proper: those that are also trained with one softmax.
+
+    Raises:
+        InvnbError: an unknown network, two that measurements would call alike, or one in `proper`
+            whose loss is its own, or that comes trained.
+
+    """
+    names: dict[str, str] = {}
+    for model in dict.fromkeys((*models, *others, *proper)):
+        if model not in KNOWN and ":" not in model:
+            raise InvnbError(f"unknown network {model!r}; there are {', '.join(KNOWN)}")
+        short = loading.short_name(model) if ":" in model else model
+        if ":" in model and (short in KNOWN or short in names.values()):
+            raise InvnbError(
+                f"{model!r} would be called {short!r}, as another network is; rename it"
+            )
+        names[model] = short
+    for model in proper:
+        if model in WITH_DECODER or "@" in model:
+            raise InvnbError(f"{model!r} in proper is not trained with the loss that this replaces")
+    return names
 
 
 def source_course(model: str) -> Course:

@@ -12,7 +12,6 @@ from invnb.redrawing import (
     Ranges,
     blur_width,
     by_range,
-    counted,
     errors,
     smeared,
 )
@@ -229,9 +228,3 @@ def test_bad_images():
 def test_ratios_of_means():
     ranges = Ranges(torch.ones(10), torch.arange(10.0))
     assert ranges.ratio(range(10)) == pytest.approx(4.5)
-
-
-def test_angles_that_count_are_off_the_quarter_turns():
-    angles = torch.tensor([-180.0, -176.4, -174.0, -3.0, 0.0, 5.0, 90.0])
-    error = torch.arange(14.0).reshape(2, 7)
-    assert counted(angles, error).tolist() == [[2, 5], [9, 12]]

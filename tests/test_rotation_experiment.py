@@ -9,7 +9,13 @@ from invnb import circle, rotation_experiment
 from invnb.classifying import Course
 from invnb.convnets import TRUNKS
 from invnb.errors import InvnbError
-from invnb.rotation_experiment import KNOWN, Classifiers, short_course, source_course
+from invnb.rotation_experiment import (
+    KNOWN,
+    Classifiers,
+    check_names,
+    short_course,
+    source_course,
+)
 from invnb.turning import CIRCLE, INSIDE, Digits
 
 OWN = """
@@ -140,3 +146,17 @@ def test_a_network_that_comes_trained_stays_as_it_is(own_module, tmp_path):
     (one,) = of.train(f"own_classifier:make@{file}", [3, 4], COURSE)
     assert torch.equal(one.state["1.weight"], weights["1.weight"])
     assert one.steps == 0
+
+
+def test_networks_that_measurements_would_call_alike_are_refused_before_any_work():
+    named = check_names(["CNN_00", "a.b:mine"], ["C4"], ["CNN_00", "c.d:other"])
+    assert named == {"CNN_00": "CNN_00", "a.b:mine": "mine", "C4": "C4", "c.d:other": "other"}
+    for models, proper, message in (
+        (["CNN_0"], [], "unknown network 'CNN_0'"),
+        (["a.b:CNN_00"], [], "'a.b:CNN_00' would be called 'CNN_00'"),
+        (["a.b:mine", "c.d:mine"], [], "'c.d:mine' would be called 'mine'"),
+        (["CNN_00"], ["CapsNet"], "'CapsNet' in proper is not trained"),
+        (["CNN_00"], ["a.b:mine@trained.pt"], "in proper is not trained"),
+    ):
+        with pytest.raises(InvnbError, match=message):
+            check_names(models, [], proper)
