@@ -65,8 +65,10 @@ def choose_run(name: str | None, results: Path = paths.RESULTS) -> str:
         InvnbError: no such run, or no run at all.
 
     """
-    if name is not None and finished(read_run(results / name)):
-        return name
+    if name is not None:  # `results/NAME` is what other commands take
+        name = name.rstrip("/").removeprefix(f"{results.name}/")
+        if finished(read_run(results / name)):
+            return name
     runs = {f.name: run for f in sorted(results.glob("*/")) if finished(run := read_run(f))}
     if name is None:
         own = [n for n in runs if n != REFERENCE]
@@ -130,7 +132,10 @@ def _lay_out(
     for name, executed in notebooks.items():
         if not executed.exists():
             raise InvnbError(f"{executed} is missing beside its result: run it again with --force.")
-        chapter = glue.once(nbformat.read(executed, as_version=4))
+        try:
+            chapter = glue.once(nbformat.read(executed, as_version=4))
+        except Exception as error:  # nbformat has no common one for what is no notebook
+            raise InvnbError(f"{executed} cannot be read: run it again with --force.") from error
         glue.leave_out_unseen(chapter)
         glue.keep_together(chapter)
         result = results_files.read(executed.with_suffix(".json"))

@@ -21,6 +21,14 @@ from invnb import paths
 from invnb.training import Trained
 
 
+def tensors_hash(*tensors: Tensor) -> str:
+    """Return a hash of the values of tensors, for a key."""
+    whole = hashlib.sha256()
+    for tensor in tensors:
+        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()
+
+
 def train_or_load(
     key: Mapping[str, Any],
     seeds: Sequence[int],

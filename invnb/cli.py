@@ -280,6 +280,7 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
     from invnb import merging, profiles, provenance, results, runner
 
     folders = [folder if folder.is_dir() else paths.RESULTS / folder for folder in runs]
+    folders = [folder.absolute() for folder in folders]
     for given, folder in zip(runs, folders, strict=True):
         if not any(folder.glob("*.json")):
             raise InvnbError(f"there are no results in {given}: name folders such as results/NAME")
@@ -294,10 +295,13 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
             run=out.absolute().name,
             content_hash=lambda values, source=source: provenance.content_hash(source, values),
         )
-        joined[files[merging.fullest(pieces)].with_suffix(".ipynb")] = result
-    out = runner.writable(out)
-    for chapter, result in joined.items():
+        chapter = files[merging.fullest(pieces)].with_suffix(".ipynb")
+        if not chapter.exists():
+            raise InvnbError(f"{chapter} is missing beside its result: run it again with --force.")
+        joined[chapter] = result, len(files)
+    out = runner.writable(out).absolute()
+    for chapter, (result, n) in joined.items():
         if chapter.parent != out:
             shutil.copyfile(chapter, out / chapter.name)
         results.write_json(out / f"{chapter.stem}.json", result)
-        click.echo(f"{chapter.stem}: {len(folders)} runs joined, {out / chapter.name}")
+        click.echo(f"{chapter.stem}: {n} runs joined, {out / chapter.name}")

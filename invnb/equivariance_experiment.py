@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from invnb import loading
-from invnb.cache import measure_or_load, train_or_load
+from invnb.cache import measure_or_load, tensors_hash, train_or_load
 from invnb.capsules import CapsNet
 from invnb.encoders import Head, classifier, reconstructor
 from invnb.encoding import (
@@ -187,7 +186,7 @@ class Experiment:
         key = {
             "coder": [_digest(coder.encoder), _digest(coder.head)],
             "jury": _digest(jury),
-            "images": [_hash([digits.images]), self._digest],
+            "images": [tensors_hash(digits.images), self._digest],
             "code": code_hash(*JUDGING_CODE, "invnb.encoders"),
             "platform": self._platform,
         }
@@ -264,7 +263,7 @@ class Experiment:
 
     @cached_property
     def _digest(self) -> str:
-        return _hash([self.training.images])
+        return tensors_hash(self.training.images)
 
     @cached_property
     def _code(self) -> str:
@@ -291,7 +290,7 @@ def jury(training: Digits, checksum: str, seeds: Sequence[int], steps: int) -> J
     """
     key = {
         "judge": steps,
-        "digits": [checksum, _hash([training.images])],
+        "digits": [checksum, tensors_hash(training.images)],
         "code": code_hash("invnb.judging"),
         "platform": [torch.__version__, training.images.device.type],
     }
@@ -304,11 +303,4 @@ def jury(training: Digits, checksum: str, seeds: Sequence[int], steps: int) -> J
 
 def _digest(network: nn.Module) -> str:
     """Return a hash of a network's weights and buffers."""
-    return _hash(list(network.state_dict().values()))
-
-
-def _hash(tensors: Sequence[Tensor]) -> str:
-    whole = sha256()
-    for tensor in tensors:
-        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
+    return tensors_hash(*network.state_dict().values())

@@ -6,14 +6,13 @@ Axes: N images.
 """
 
 from dataclasses import asdict
-from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from invnb import itn_measures, random_search
-from invnb.cache import measure_or_load
+from invnb.cache import measure_or_load, tensors_hash
 from invnb.image_models import ImageModel
 from invnb.itn import InvariantTransformerNet
 from invnb.itn_training import ITNCourse, Learned, learn
@@ -69,7 +68,7 @@ def agreement(model: ImageModel, net: Learned, images: Tensor) -> Tensor:
         return {"kept": itn_measures.agreement(transformer, classifier, images)}
 
     key = _key(model, images) | {
-        "net": _hash(*net.state.values()),
+        "net": tensors_hash(*net.state.values()),
         "code": code_hash("invnb.itn", "invnb.itn_measures"),
     }
     return measure_or_load(key, measure)["kept"]
@@ -98,7 +97,7 @@ def searched(
         return {"colour": found.colour[None], "sampler": found.sampler[None]}
 
     key = _key(model, images) | about
-    key |= {"labels": _hash(labels), "code": code_hash("invnb.itn", "invnb.random_search")}
+    key |= {"labels": tensors_hash(labels), "code": code_hash("invnb.itn", "invnb.random_search")}
     found = measure_or_load(key, measure)
     return found["colour"].to(images.device), found["sampler"].to(images.device)
 
@@ -110,12 +109,4 @@ def _on_pixels(model: ImageModel, images: Tensor) -> nn.Module:
 def _key(model: ImageModel, images: Tensor) -> dict[str, Any]:
     """Return what any measurement of a model on images depends on."""
     platform = [torch.__version__, images.device.type]
-    return {"model": model.fingerprint(), "images": _hash(images), "platform": platform}
-
-
-def _hash(*tensors: Tensor) -> str:
-    """Return a hash of the values of tensors."""
-    whole = sha256()
-    for tensor in tensors:
-        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
+    return {"model": model.fingerprint(), "images": tensors_hash(images), "platform": platform}

@@ -29,6 +29,8 @@ from invnb.recording import MEASUREMENT, RUN
 
 KEYS = {"notebook", "run", "profile", "status", "provenance", "runs", "measurements", "claims"}
 
+PROVENANCE = {"device", "content_hash", "parameters"}
+
 Result = dict[str, Any]
 
 
@@ -188,4 +190,7 @@ def read(path: Path) -> Result:
     if not isinstance(content, dict) or not content.keys() >= KEYS:
         missing = sorted(KEYS - set(content)) if isinstance(content, dict) else sorted(KEYS)
         raise InvnbError(f"{path} is not a result: it lacks {', '.join(missing)}")
+    if not content["runs"] or not content["provenance"].keys() >= PROVENANCE:
+        wanted = ", ".join(sorted(PROVENANCE))
+        raise InvnbError(f"{path} is not a result: it lacks a run, or its provenance ({wanted})")
     return content

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from invnb import circle, loading
-from invnb.cache import measure_or_load, train_or_load
+from invnb.cache import measure_or_load, tensors_hash, train_or_load
 from invnb.capsules import CapsNet
 from invnb.circle import Seen
 from invnb.classifying import Course, train
@@ -164,9 +163,9 @@ class Classifiers:
 
         """
         key = {
-            "state": _digest(*trained.state.values()),
+            "state": tensors_hash(*trained.state.values()),
             "digits": self._about(digits),
-            "degrees": _digest(degrees),
+            "degrees": tensors_hash(degrees),
             "look": code_hash("invnb.circle"),
         }
         found = measure_or_load(
@@ -177,7 +176,7 @@ class Classifiers:
 
     def _about(self, digits: Digits) -> list[Any]:
         """Return what tells which digits these are: where from, which, and at what angles."""
-        return [self.checksum, digits.digits, digits.ranges.tolist(), _digest(digits.labels)]
+        return [self.checksum, digits.digits, digits.ranges.tolist(), tensors_hash(digits.labels)]
 
     def _code(self, model: str) -> dict[str, Any]:
         own = ("invnb.convnets",)
@@ -195,11 +194,3 @@ class Classifiers:
             "code": code_hash(*SHARED_CODE, *own),
             "platform": [torch.__version__, self.training.images.device.type],
         }
-
-
-def _digest(*tensors: Tensor) -> str:
-    """Return a hash of the bytes of tensors."""
-    whole = sha256()
-    for tensor in tensors:
-        whole.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()

@@ -245,7 +245,7 @@ def is_current(chapter: Path, content_hash: str, data: Path) -> bool:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+    if folder.is_dir() and not any(folder.iterdir()):  # a reader may have deleted it meanwhile
         folder.rmdir()
 
 

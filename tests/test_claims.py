@@ -372,6 +372,28 @@ def test_what_cannot_be_judged_is_not_run_and_says_why(tmp_path, measurements, c
     assert found["measured"].keys() == measurements.keys()  # shown all the same
 
 
+def test_one_short_seed_is_enough_to_be_undertrained(tmp_path):
+    short = measured()
+    short["m.LI"]["steps"] = [6000, 6000, 6000, 300]  # not of the first measurement, either
+    assert judged(write(tmp_path), short)["reason"] == "undertrained, 300 of 6000 steps"
+
+
+def test_the_condition_with_fewest_seeds_counts(tmp_path):
+    fewer = measured(seeds=(0,))["m.LI"]
+    found = judged(write(tmp_path), measured() | {"m.LI": fewer})
+    assert found["verdict"] == "not run"
+    assert found["reason"].startswith("1 of 4 seeds")
+
+
+def test_every_training_condition_counts(tmp_path):
+    folder = write(tmp_path, claim={"trained": ["m.accuracy >= 0.5", "m.LI >= 0.9"]})
+    found = judged(folder, measured())
+    assert (found["verdict"], found["reason"]) == (
+        "not run",
+        "undertrained, m.LI >= 0.9 needed, mean 0.500",
+    )
+
+
 def test_all_settings_that_differ_are_named(tmp_path):
     folder = write(tmp_path, settings={"hidden": 128, "layers": 5, "epochs": 300, "rate": 0.1})
     found = judged(folder, measured(), hidden=64, layers=5, epochs=400)

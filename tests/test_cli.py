@@ -172,6 +172,16 @@ def test_runs_of_different_seeds_merge_into_one_result(out):
     again = invnb("run", "-p", "seeds", "[1, 2]", "-p", "rate", "2", "--out", str(out / "b"))
     assert "tiny: up to date" in again.output
 
+    into_one = invnb("merge", "a", "b", "--out", str(out / "b"))  # whose chapter stays
+    assert into_one.exit_code == 0, into_one.output
+    assert results.read(out / "b" / "tiny.json")["measurements"]["T.score"]["n"] == 3
+
+    (out / "a" / "tiny.ipynb").unlink()
+    bare = invnb("merge", "a", "--out", str(out / "d"))
+    assert bare.exit_code == 2
+    assert "tiny.ipynb is missing beside its result" in bare.stderr
+    assert not (out / "d").exists()
+
 
 def test_claims_show_what_the_reference_run_measured(out):
     for run in ("reference", "mine"):

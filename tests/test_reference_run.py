@@ -11,8 +11,8 @@ FILES = sorted((paths.RESULTS / "reference").glob("*.json"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
-def test_there_is_one():
-    assert FILES
+def test_every_notebook_has_one():
+    assert [file.stem for file in FILES] == sorted(profiles.notebooks())
 
 
 @each_file

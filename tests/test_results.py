@@ -302,6 +302,11 @@ def test_merge_refuses_what_was_made_otherwise():
         (changed(two, content_hash="other code"), "'two' was made by another notebook or code"),
         (result("two", (2,), data={**DATA, "checksum": "cd"}), "data are MNIST"),
         (result("two", (2,), data=None), "unknown"),
+        (
+            result("two", (2,), a={**two["measurements"]["a"], "unit": "s"}),
+            "a: unit is '1' and 's'",
+        ),
+        (result("two", (2,), a={**two["measurements"]["a"], "steps_source": 8}), "a: steps_source"),
     ):
         with pytest.raises(InvnbError, match=words):
             joined(one, other)
@@ -319,10 +324,21 @@ def test_merge_with_a_failed_piece_has_failed():
     assert merged["measurements"]["a"]["n"] == 3
 
 
-def test_merge_judges_anew():
+def test_merge_judges_anew_whatever_the_pieces_were_judged_to_be():
     claims = load("genuine-invariance")
-    merged = merge([result()], run="all", content_hash=content_hash, claims=claims)
+    pieces = [result(claims=claims[:3]), result("two", (2, 3), claims=claims[:3])]
+    for piece in pieces:
+        for claim in piece["claims"].values():
+            claim["criterion_hash"] = "of another criterion"
+    merged = merge(pieces, run="all", content_hash=content_hash, claims=claims)
     assert len(merged["claims"]) == len(claims)
+    assert not any("at_run" in claim for claim in merged["claims"].values())
+
+
+def test_merge_tells_all_devices():
+    other = result("two", (2,), a=[3.0])
+    other["runs"]["r1"]["device"] = "cuda"
+    assert joined(result(a=[1.0, 2.0]), other)["provenance"]["device"] == "cpu, cuda"
 
 
 def test_the_chapter_to_show_is_a_complete_one_with_most_seeds():
@@ -330,3 +346,11 @@ def test_the_chapter_to_show_is_a_complete_one_with_most_seeds():
     pieces = [result(seeds=(0,)), result(seeds=(1, 2)), result(seeds=(3, 4, 5), error=error)]
     assert fullest(pieces) == 1
     assert fullest(pieces[:1]) == 0
+
+
+@pytest.mark.parametrize("change", [{"runs": {}}, {"provenance": {"device": "cpu"}}])
+def test_a_result_without_its_origin_is_none(tmp_path, change):
+    path = tmp_path / "some-notebook.json"
+    results.write_json(path, result(a=[1.0, 2.0]) | change)
+    with pytest.raises(InvnbError, match="lacks a run, or its provenance"):
+        results.read(path)

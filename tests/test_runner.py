@@ -23,7 +23,7 @@ for _ in tqdm(range(3)): pass"""
 TOUCH_AND_SLEEP = """\
 import os, pathlib, time
 pathlib.Path(os.environ["INVNB_DATA"], "begun").touch()
-time.sleep(60)"""
+time.sleep(200)"""
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_an_interrupted_run_keeps_what_was_measured_and_stops_at_once(out):
     start = time.monotonic()
     outcome = run("tiny", out=out)
     assert outcome.status == "interrupted"
-    assert time.monotonic() - start < 40
+    assert time.monotonic() - start < 150  # the cell would sleep for longer
     assert stored(out)["status"] == "failed"
     assert stored(out)["error"]["message"] == "interrupted"
     assert stored(out)["measurements"]["T.score"]["values"] == [0.5, 1.5]
