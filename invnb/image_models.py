@@ -11,6 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -45,7 +46,16 @@ class Preprocessing:
     interpolation: InterpolationMode = InterpolationMode.BILINEAR
 
     def fit(self, picture: Image.Image) -> Tensor:
-        """Return a picture as the network's input before normalisation, uint8 `[3, H, W]`."""
+        """Return a picture as the network's input before normalisation, uint8 `[3, H, W]`.
+
+        Raises:
+            InvnbError: pixels of 32 bits, whose white is not known.
+
+        """
+        if picture.mode.startswith("I;16"):  # which Pillow would cut off at 255
+            picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+        if picture.mode in ("I", "F"):
+            raise InvnbError("pixels of 32 bits are not allowed: save it with 8 or 16")
         picture = picture.convert("RGB")
         if self.size is not None and picture.size != (self.size, self.size):
             picture = functional.resize(
@@ -146,12 +156,18 @@ def load(
     elif ":" in head:
         network = loading.from_import_path(name)()
         own, names = (getattr(network, x, None) for x in ("preprocessing", "classes"))
-        found = ImageModel(
-            name,
-            network,
-            own if isinstance(own, Preprocessing) else Preprocessing(),
-            names if isinstance(names, list | tuple) else None,  # a number of classes has no names
-        )
+        if not isinstance(own, Preprocessing | None):
+            raise InvnbError(
+                f"model {name!r}: its preprocessing is a {type(own).__name__}; it must be an "
+                "invnb.image_models.Preprocessing"
+            )
+        if not isinstance(names, list | tuple | int | None):  # a number of classes has no names
+            raise InvnbError(
+                f"model {name!r}: its classes are a {type(names).__name__}; they must be a list of "
+                "names in the order of its outputs"
+            )
+        own, names = own or Preprocessing(), None if isinstance(names, int) else names
+        found = ImageModel(name, network, own, names)
     else:
         near = get_close_matches(head.lower(), _names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -250,6 +250,8 @@ def transformations(names: Iterable[str] = ELEVEN) -> tuple[Transformation, ...]
 
 def _numbers(magnitude: float | Tensor, images: Tensor) -> Tensor:
     """Return magnitudes as `[1, 1, 1, 1]` or `[B, 1, 1, 1]`."""
+    if not images.is_floating_point():  # products would be cut to whole numbers
+        raise InvnbError(f"images of {images.dtype} are not allowed: floating point is, 0 to 255")
     numbers = torch.as_tensor(magnitude, dtype=images.dtype, device=images.device)
     return numbers.reshape(-1, 1, 1, 1)
 

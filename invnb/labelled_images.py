@@ -117,9 +117,9 @@ class LabelledImages:
     def labelled_for(self, classes: Sequence[str] | None, outputs: int) -> "LabelledImages":
         """Return the images with labels that count a network's classes.
 
-        Classes are matched by name where all names of the images are among the network's, and else
-        by their order, where there are as many (as in ImageNet, whose folders are called n01440764
-        and whose published weights call it tench; both are sorted alike).
+        Classes are matched by name where all names of the images are among the network's, and where
+        none is, by their order, if there are as many (as in ImageNet, whose folders are called
+        n01440764 and whose published weights call it tench; both are sorted alike).
 
         Args:
             classes: names of the network's classes, None where it has none.
@@ -138,12 +138,19 @@ class LabelledImages:
             index = [list(classes).index(name) for name in self.classes]
             labels = tuple(index[label] for label in self.labels)
             return replace(self, labels=labels, classes=tuple(classes))
+        if common := set(self.classes) & set(classes or ()):
+            other = [name for name in self.classes if name not in common]
+            raise DataError(
+                f"{len(other)} of the {len(self.classes)} classes of {self.name} have no "
+                f"counterpart among the model's, first {other[0]!r}, and others have: name all "
+                f"folders as the model names classes ({_some(classes)}), or none"
+            )
         if len(self.classes) == outputs:
             return replace(self, classes=tuple(classes or self.classes))
+        by_name = f"; or name folders as it names classes ({_some(classes)})" if classes else ""
         raise DataError(
-            f"the {len(self.classes)} classes of {self.name} ({_some(self.classes)}) fit the "
-            f"model's {outputs} outputs neither by name nor by number: name folders as the model "
-            f"names classes{f' ({_some(classes)})' if classes else ''}"
+            f"{self.name} has {len(self.classes)} classes ({_some(self.classes)}), and the model "
+            f"{outputs} outputs: they must be as many{by_name}"
         )
 
 
@@ -269,14 +276,28 @@ def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages
 
 
 def _class_folders(folder: Path, split: str) -> Path:
-    """Return the folder that has the folders of classes: the split's, where there are splits."""
+    """Return the folder that has the folders of classes: the split's, where there are splits.
+
+    A folder called `train` (or `test` ...) that has no folders may be a class of that name.
+    """
     for part in SPLITS[split]:
-        if (folder / part).is_dir():
+        if _has_folders(folder / part):
             return folder / part
+    beside = [entry for entry in folder.iterdir() if _has_folders(entry)]
+    others = {name for names in SPLITS.values() for name in names}
+    if len(beside) > 1 and any(entry.name in others for entry in beside):
+        raise DataError(
+            f"{folder} has {', '.join(sorted(e.name for e in beside))}, and none of "
+            f"{', '.join(SPLITS[split])} for the {split} images: rename one of its folders"
+        )
     inner = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    if len(inner) == 1 and inner[0].is_dir() and any(p.is_dir() for p in inner[0].iterdir()):
+    if len(inner) == 1 and _has_folders(inner[0]):
         return _class_folders(inner[0], split)
     return folder
+
+
+def _has_folders(folder: Path) -> bool:
+    return folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
 
 
 def _checksum(*what: object) -> str:

@@ -36,7 +36,7 @@ CODE = (  # that tables are made by, but for networks of one's own, see `ImageMo
 def screen(
     model: ImageModel,
     images: LabelledImages,
-    transformations: Sequence[Transformation | str] = ELEVEN,
+    transformations: Sequence[Transformation | str] | str = ELEVEN,
     *,
     seed: int = 0,
     batch_size: int = 32,
@@ -53,7 +53,7 @@ def screen(
         model: is moved to the device.
         images: N of them; their labels are matched with the model's classes, see
             `LabelledImages.labelled_for`.
-        transformations: or their names.
+        transformations: or their names, or the name of one.
         seed: of the noise.
         batch_size: images at a time. A processor loses time with more, as it asks the system for
             the memory of every pass anew; a GPU wants hundreds.
@@ -66,6 +66,8 @@ def screen(
             go together; during it, when the network returns NaN.
 
     """
+    if isinstance(transformations, str):
+        transformations = [transformations]
     chosen = tuple(
         image_transformations.transformations([one])[0] if isinstance(one, str) else one
         for one in transformations
@@ -78,6 +80,7 @@ def screen(
             "model": model.name,
             "classes": images.classes,
             "images": {"name": images.name, "n": len(images), "checksum": images.checksum},
+            "files": images.files,
             "seed": seed,
         },
         images.labels,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -86,7 +87,7 @@ class Screened:
     @cached_property
     def images(self) -> LabelledImages:
         """The images to screen on."""
-        found = self._load("test")
+        found = self._test_set
         return found.of(found.classes, self.at_most) if self.at_most else found
 
     @property
@@ -102,7 +103,7 @@ class Screened:
     @cached_property
     def training(self) -> tuple[Tensor, Tensor, str]:
         """Images `[N, 3, H, W]`, uint8, labels `[N]`, both on the device, and their checksum."""
-        found = self._load("train")
+        found = self._training_set
         if self.training_images and self.training_images < len(found):
             order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))
             found = found.chosen(order[: self.training_images].tolist())
@@ -156,10 +157,12 @@ class Screened:
         first = next(iter(classes))
         for name, own in classes.items():
             if own != classes[first]:
+                pairs = list(zip_longest(classes[first], own))
+                i = next(i for i, (one, other) in enumerate(pairs) if one != other)
                 raise InvnbError(
-                    f"models {first!r} and {name!r} count classes differently "
-                    f"({own[0]!r} is {name!r}'s first, {classes[first][0]!r} {first!r}'s): "
-                    "screen them in separate runs"
+                    f"models {first!r} and {name!r} count classes differently (class {i} is "
+                    f"{pairs[i][0]!r} for the one and {pairs[i][1]!r} for the other): screen them "
+                    "in separate runs"
                 )
 
     def _classes(self, name: str) -> tuple[str, ...]:
@@ -173,6 +176,12 @@ class Screened:
                 raise InvnbError(
                     f"model {name!r} is for {SIDE} x {SIDE} pixels, and {self.data!r} has images "
                     f"of {image.shape[3]} x {image.shape[2]}: name another, such as resnet101"
+                )
+            if self._training_set.checksum == self._test_set.checksum:
+                raise InvnbError(
+                    f"model {name!r} is trained here, and {self.data!r} has no training images "
+                    "besides those to screen on: put them in folders train and test, or name a "
+                    "model that is trained already"
                 )
             return self.images.classes
         model = self.model(name)
@@ -205,6 +214,14 @@ class Screened:
         network = make()
         network.load_state_dict(trained.state)
         return network.to(self.device).eval().requires_grad_(False)
+
+    @cached_property
+    def _training_set(self) -> LabelledImages:
+        return self._load("train")
+
+    @cached_property
+    def _test_set(self) -> LabelledImages:
+        return self._load("test")
 
     def _load(self, split: str) -> LabelledImages:
         return labelled_images.load(self.data, split, skip_unreadable=self.skip_unreadable)

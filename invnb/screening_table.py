@@ -54,7 +54,7 @@ class Table:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What the table is of: "model", "classes", "images", "seed"."""
+        """What the table is of: "model", "classes", "images", "files", "seed"."""
         return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
 
     @cached_property
@@ -116,7 +116,7 @@ class Table:
     def frame(self, name: str) -> pd.DataFrame:
         """Return one transformation's results, a row for each magnitude and image.
 
-        Columns: model, class, transformation, magnitude, image, predicted, softmax (of the
+        Columns: model, class, transformation, magnitude, image, file, predicted, softmax (of the
         predicted class) and softmax_of_class (of the image's own).
         """
         one, names = self.transformation(name), np.array(self.classes, dtype=object)
@@ -129,6 +129,7 @@ class Table:
                 "transformation": name,
                 "magnitude": [v for v in one.magnitudes for _ in range(n)],
                 "image": np.tile(np.arange(n), m),
+                "file": np.tile(np.array(self.about["files"], dtype=object), m),
                 "predicted": names[self.predicted(name).ravel()],
                 "softmax": strongest.ravel(),
                 "softmax_of_class": self.softmax_of_label(name).ravel(),

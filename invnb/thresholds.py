@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from invnb.errors import InvnbError
 from invnb.image_transformations import Transformation
@@ -85,6 +86,35 @@ def critical(predicted: np.ndarray, transformation: Transformation) -> dict[str,
     return found
 
 
+def critical_frame(table: Table, name: str) -> pd.DataFrame:
+    """Return the critical magnitudes of images, a row for each image and direction.
+
+    Columns: image, file, class, direction, critical (magnitude of the first flip, NaN where there
+    is none), returns (whether the prediction comes back after it). Images that the model gets wrong
+    at the neutral magnitude are left out.
+
+    Args:
+        table: of a screening.
+        name: of a transformation with numbers for magnitudes.
+
+    """
+    one, predicted = table.transformation(name), table.predicted(name)
+    right = np.flatnonzero(predicted[one.magnitudes.index(one.neutral)] == table.labels)
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "image": right,
+                "file": [table.about["files"][i] for i in right],
+                "class": [table.classes[table.labels[i]] for i in right],
+                "direction": direction,
+                "critical": found.magnitude[right],
+                "returns": found.returns[right],
+            }
+        )
+        for direction, found in critical(predicted, one).items()
+    ).reset_index(drop=True)
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """The classes' thresholds for one transformation.
@@ -130,11 +160,13 @@ class Thresholds:
     def variance_ratio(self) -> float | None:
         """Return the variance between classes by the mean squared standard error (CS-01).
 
-        Over classes whose threshold lies within what was screened: of the others only a bound is
-        known. None with fewer than two of them that have two right images or more. Infinite where
-        classes differ and images do not.
+        Over classes whose threshold lies within what was screened, with its whole interval: samples
+        beyond it are cut off, which would make the standard error too small. None with fewer than
+        two of them that have two right images or more. Infinite where classes differ and images do
+        not.
         """
-        usable = (self.n >= 2) & self.reached
+        whole = [self.estimate(k).low is not None for k in range(len(self.classes))]
+        usable = (self.n >= 2) & self.reached & np.array(whole)
         if usable.sum() < 2:
             return None
         between = self.values[usable].var(ddof=1)

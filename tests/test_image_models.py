@@ -189,6 +189,35 @@ def test_fit_takes_any_kind_of_picture(mode):
     assert Preprocessing(8).fit(picture(20, 10, mode)).shape == (3, 8, 8)
 
 
+def test_fit_scales_sixteen_bits_and_refuses_thirty_two():
+    sixteen = Image.fromarray(np.array([[0, 257, 65535]], np.uint16))
+    assert Preprocessing().fit(sixteen).flatten(1).tolist() == [[0, 1, 255]] * 3
+    for kind in (np.int32, np.float32):
+        with pytest.raises(InvnbError, match="pixels of 32 bits"):
+            Preprocessing().fit(Image.fromarray(np.zeros((2, 2), kind)))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "why"),
+    [
+        ("network.preprocessing = lambda x: x", "its preprocessing is a function; it must be an"),
+        ("network.classes = {'a': 0}", "its classes are a dict; they must be a list of names"),
+    ],
+)
+def test_what_comes_with_an_own_network_and_cannot_be_used_is_told(
+    tmp_path, monkeypatch, attribute, why
+):
+    code = (
+        "import torch\n\n\ndef make():\n    network = torch.nn.Linear(2, 2)\n"
+        f"    {attribute}\n    return network\n"
+    )
+    module = f"odd_{len(attribute)}"
+    (tmp_path / f"{module}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvnbError, match=why):
+        load(f"{module}:make")
+
+
 def test_normalise_by_hand():
     images = torch.tensor([0.0, 127.5, 255.0]).view(1, 3, 1, 1)
     found = Preprocessing(mean=(0.5, 0.5, 0.0), std=(0.25, 1.0, 0.5)).normalise(images)

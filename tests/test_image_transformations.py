@@ -335,6 +335,12 @@ def test_noise_is_asked_for():
         TRANSFORMATIONS["noise"](make(), 0.1)
 
 
+@pytest.mark.parametrize("name", ["contrast", "rotation", "brightness", "zoom"])
+def test_whole_numbers_are_refused(name):
+    with pytest.raises(InvnbError, match=r"images of torch\.uint8 are not allowed"):
+        TRANSFORMATIONS[name](make().to(torch.uint8), 0.7)
+
+
 def test_unknown_name():
     with pytest.raises(InvnbError, match=r"'rotatoin' is unknown: there are .*'rotation'\?"):
         transformations(["zoom", "rotatoin"])

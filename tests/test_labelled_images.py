@@ -1,6 +1,7 @@
 """invnb.labelled_images: what a name brings, and what is said of files that cannot be used."""
 
 import pickle
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,20 @@ def test_splits(folder, tmp_path, part):
     assert load(str(tmp_path / "whole"), "train").labels == (0,)
     with pytest.raises(DataError, match="split 'val' is unknown: there are test, train"):
         load(str(tmp_path / "whole"), "val")
+
+
+def test_splits_of_other_names_are_no_classes(folder, tmp_path):
+    for part in ("train", "testing"):
+        shutil.copytree(folder, tmp_path / "split" / part)
+    with pytest.raises(DataError, match="has testing, train, and none of test, val, validation"):
+        load(str(tmp_path / "split"))
+    assert load(str(tmp_path / "split"), "train").classes == ("ant", "bee", "cat")
+
+
+def test_a_class_may_be_called_train(folder):
+    (folder / "ant").rename(folder / "train")
+    for split in ("train", "test"):
+        assert load(str(folder), split).classes == ("bee", "cat", "train")
 
 
 def test_archive_is_unpacked_once(folder, tmp_path):
@@ -189,10 +204,12 @@ def test_labels_for_a_network(folder):
     by_number = found.labelled_for(["Formica", "Apis", "Felis"], 3)
     assert (by_number.labels, by_number.classes) == (found.labels, ("Formica", "Apis", "Felis"))
     assert found.labelled_for(None, 3).classes == ("ant", "bee", "cat")
-    with pytest.raises(DataError, match=r"the 3 classes of .* fit the model's 4 outputs neither"):
+    with pytest.raises(DataError, match=r"has 3 classes .* and the model 4 outputs: .*\(w, x, y"):
         found.labelled_for(["w", "x", "y", "z"], 4)
-    with pytest.raises(DataError, match=r"the model's 2 outputs"):
+    with pytest.raises(DataError, match=r"the model 2 outputs: they must be as many$"):
         found.labelled_for(None, 2)
+    with pytest.raises(DataError, match=r"1 of the 3 classes .* first 'bee', and others have"):
+        found.labelled_for(["ant", "cat", "wasp"], 3)
 
 
 @pytest.mark.parametrize("label", [-1, 3])

@@ -117,8 +117,8 @@ def test_about_and_frame():
     frame = table.frame("zoom")
     m = len(TRANSFORMATIONS["zoom"].magnitudes)
     assert list(frame.columns) == [
-        *("model", "class", "transformation", "magnitude", "image", "predicted"),
-        *("softmax", "softmax_of_class"),
+        *("model", "class", "transformation", "magnitude", "image", "file"),
+        *("predicted", "softmax", "softmax_of_class"),
     ]
     assert len(frame) == m * N
     row = frame[(frame.image == 7) & (frame.magnitude == 2.0)].iloc[0]
@@ -318,7 +318,7 @@ def test_nan_is_named():
     [
         (nn.Conv2d(4, 2, 3), r"'own' cannot take images of \(3, 12, 12\): .*expected input"),
         (nn.Identity(), r"must map one image to logits \(1, classes\), not to \(1, 3, 12, 12\)"),
-        (nn.Flatten(), r"the 5 classes of noise \(class 0, class 1, class 2, ...\) fit .* 432"),
+        (nn.Flatten(), r"noise has 5 classes \(class 0, .*\), and the model 432 outputs"),
     ],
 )
 def test_networks_that_do_not_go_with_the_images(network, why):
@@ -329,7 +329,7 @@ def test_networks_that_do_not_go_with_the_images(network, why):
 def test_names_that_do_not_go_with_the_network():
     with pytest.raises(InvnbError, match="has 5 outputs and names of 3 classes"):
         screen(replace(model(), classes=("a", "b", "c")), pictures(), ["zoom"])
-    with pytest.raises(DataError, match="neither by name nor by number"):
+    with pytest.raises(DataError, match=r"has 5 classes .* and the model 4 outputs"):
         screen(replace(model(4), classes=tuple("abcd")), pictures(), ["zoom"])
 
 

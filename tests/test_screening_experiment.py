@@ -101,6 +101,14 @@ def test_other_sizes_are_not_for_these_networks(tmp_path):
         Screened(str(tmp_path), ImageCourse(epochs=1)).check(["ResNet20"])
 
 
+def test_nothing_is_trained_on_the_images_that_it_is_screened_on(tmp_path):
+    for kind in ("a", "b"):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / kind / "1.png")
+    with pytest.raises(InvnbError, match=r"'ResNet20' is trained here, and .* has no training"):
+        Screened(str(tmp_path), ImageCourse(epochs=1)).check(["ResNet20"])
+
+
 class Sums(torch.nn.Module):
     """Sums of colours, as the logits of three classes that it may name."""
 
@@ -113,9 +121,11 @@ class Sums(torch.nn.Module):
 
 
 def of_three_classes(folder, models, monkeypatch):
-    for kind in ("a", "b", "c"):
-        (folder / kind).mkdir()
-        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(folder / kind / "1.png")
+    for value, split in enumerate(("train", "test")):
+        for kind in ("a", "b", "c"):
+            (folder / split / kind).mkdir(parents=True)
+            image = np.full((32, 32, 3), value, np.uint8)
+            Image.fromarray(image).save(folder / split / kind / "1.png")
 
     def load(name):
         return ImageModel(name, Sums(), Preprocessing(), models[name])
@@ -128,11 +138,14 @@ def test_models_that_do_not_fit_images_or_each_other_stop_before_training(tmp_pa
     models = {"one": ("a", "b", "c"), "other": ("c", "b", "a"), "wrong": ("x", "y"), "any": None}
     screened = of_three_classes(tmp_path, models, monkeypatch)
     screened.check(["AlexNet", "one", "any"])
-    with pytest.raises(InvnbError, match="models 'AlexNet' and 'other' count classes differently"):
+    differently = (
+        r"'AlexNet' and 'other' count classes differently \(class 0 is 'a' for the one and 'c'"
+    )
+    with pytest.raises(InvnbError, match=differently):
         screened.check(["AlexNet", "other"])
     with pytest.raises(InvnbError, match="has 3 outputs and names of 2 classes"):
         screened.check(["AlexNet", "wrong"])
-    with pytest.raises(InvnbError, match="neither by name nor by number"):
+    with pytest.raises(InvnbError, match=r"3 classes .* and the model 7 outputs"):
         screened.check(["small"])
 
 

@@ -12,7 +12,7 @@ from invnb.image_transformations import TRANSFORMATIONS
 from invnb.invariance_correlation import correlation, fisher_mean, spearman
 from invnb.screening_curves import accuracy, softmax_curves, takeover, translation_map
 from invnb.screening_table import BLOCK, Block, create
-from invnb.thresholds import Thresholds, class_thresholds, critical
+from invnb.thresholds import Thresholds, class_thresholds, critical, critical_frame
 
 BRIGHT = replace(TRANSFORMATIONS["brightness"], magnitudes=(-0.2, -0.1, 0.0, 0.1, 0.2))
 BLUR = replace(TRANSFORMATIONS["blur"], magnitudes=(0.0, 1.0, 2.0, 4.0))
@@ -22,6 +22,7 @@ ZOOM = replace(TRANSFORMATIONS["zoom"], magnitudes=(0.25, 0.5, 1.0, 2.0, 4.0))
 def table(folder, softmax, labels, *transformations, classes="abcd"):
     """Return a table with the same softmax `[M, N, K]` for all transformations."""
     about = {"model": "made", "classes": list(classes), "images": {"n": len(labels)}, "seed": 0}
+    about["files"] = [f"{i}.png" for i in range(len(labels))]
     made = create(folder, about, labels, transformations)
     for one in transformations:
         for start in range(0, len(labels), BLOCK):
@@ -67,6 +68,18 @@ def test_critical_worked():
     assert found["down"].returns.tolist() == [False, False, True, False, False]
     assert found["up"].returns.tolist() == [False, False, False, True, False]
     assert found["up"].distances.tolist() == [0, 0.1, 0.2]
+
+
+def test_critical_frame(tmp_path):
+    # rows are magnitudes of zoom, the third the neutral one; the last image is wrong there
+    predicted = [[1, 0, 1], [0, 0, 1], [0, 0, 1], [2, 0, 1], [0, 0, 1]]
+    made = table(tmp_path, one_hot(predicted), [0, 0, 0], ZOOM)
+    frame = critical_frame(made, "zoom")
+    assert frame.direction.tolist() == ["down", "down", "up", "up"]
+    assert frame.file.tolist() == ["0.png", "1.png", "0.png", "1.png"]
+    np.testing.assert_equal(frame.critical.to_numpy(), [0.25, np.nan, 2.0, np.nan])
+    assert frame.returns.tolist() == [False, False, True, False]
+    assert set(frame["class"]) == {"a"}
 
 
 def test_critical_with_the_neutral_magnitude_at_an_end():
@@ -217,6 +230,9 @@ def test_variance_ratio():
     bounded = replace(found, end=4.0)  # the third class flips beyond what was screened
     assert bounded.variance_ratio() == pytest.approx(values[:2].var(ddof=1) / 0.25, rel=0.1)
     assert replace(found, end=2.0).variance_ratio() is None
+    # of the third class a part of the samples lies beyond the end, and is cut off there
+    cut = replace(found, end=4.5, samples=np.minimum(samples, 4.5))
+    assert cut.variance_ratio() == pytest.approx(values[:2].var(ddof=1) / 0.25, rel=0.1)
 
 
 def test_spearman_is_scipys():
