@@ -128,9 +128,7 @@ def _never_asked(found: Sequence[Network]) -> Iterator[str]:
     yield (
         "**What a network was never asked.** The encoders and the classifiers of photographs were "
         "trained without turned images. Their rows show what is left of a prediction that nobody "
-        "asked to be invariant, and their columns of transformations which changes the data "
-        "contain by themselves: photographs differ in brightness and contrast, and hardly ever "
-        "stand on their head."
+        "asked to be invariant. Their columns of transformations tell what else they bear unasked."
     )
     told = [f"{n.title} {n.value('same_prediction'):.0%}" for n in unasked]
     yield f"One prediction in all four poses, share of images: {', '.join(told)}."

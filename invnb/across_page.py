@@ -153,19 +153,28 @@ def _sentences(found: Sequence[Network]) -> Iterator[str]:
         f"{fickle.title} least often ({fickle.value('same_prediction'):.0%})."
     )
     yield _reasons(found)
-    costs: dict[str, list[float]] = {}
+    titles = chapter_titles()
+    by_chapter: dict[str, list[across_table.Network]] = {}
     for network in found:
+        by_chapter.setdefault(titles.get(network.chapter, network.chapter), []).append(network)
+    told = [f"{title}, {_most_and_least(of)}" for title, of in by_chapter.items()]
+    yield (
+        "- **What costs most.** Share of the accuracy that is left over the range of a "
+        f"transformation, averaged over a chapter's rows: {'; '.join(told)}."
+    )
+
+
+def _most_and_least(networks: Sequence[Network]) -> str:
+    """Return which transformation leaves some networks least of their accuracy, and which most."""
+    costs: dict[str, list[float]] = {}
+    for network in networks:
         for transformation, kept in across_table.kept(network.measured, network.name).items():
             costs.setdefault(transformation.replace("_", " "), []).append(
                 kept / max(network.value("accuracy"), 1e-9)
             )
     means = {t: sum(v) / len(v) for t, v in costs.items()}
     worst, least = min(means, key=means.get), max(means, key=means.get)
-    yield (
-        f"- **What costs most.** Averaged over rows, {worst} over its range leaves "
-        f"{means[worst]:.0%} of the accuracy, the least of all transformations, and {least} "
-        f"{means[least]:.0%}, the most."
-    )
+    return f"least by {worst} ({means[worst]:.0%}), most by {least} ({means[least]:.0%})"
 
 
 def _reasons(found: Sequence[Network]) -> str:
@@ -178,8 +187,8 @@ def _reasons(found: Sequence[Network]) -> str:
     )
     if not steady:
         return (
-            f"- **Reasons.** No network gives one prediction to {RIGHT:.0%} of its images, so "
-            "that there are no answers to compare the reasons of."
+            f"- **Reasons.** No network gives one prediction to {RIGHT:.0%} of its images, and so "
+            "none answers alike often enough for its reasons to be compared."
         )
     if not apart:
         return f"{beginning}, and in all of these saliency maps agree at {ALIKE:g} or more."

@@ -153,7 +153,7 @@ def _beside(claims: Rows) -> str:
     if sure:
         all_of = sum(c["verdict"] == REPRODUCED for c in claims)
         told.append(f"{sure} of the {all_of} reproduced hold by construction.")
-    if anew := sum(c["criterion_changed"] for c in claims):
+    if anew := sum(c["criterion_changed"] or c["needs_changed"] for c in claims):
         told.append(f"{anew} judged by other criteria or settings than those of the run.")
     reasons: dict[str, int] = {}
     for claim in claims:

@@ -27,11 +27,12 @@ def ledger(
         claims: all if not given.
 
     Returns:
-        Rows of text (and two truth values): id, notebook, source, place, statement, published,
+        Rows of text (and three truth values): id, notebook, source, place, statement, published,
         reference, this_run (values), verdict, reason, on, reference_verdict, reference_reason,
         criterion, needs (what is checked before a claim is judged), by_construction, and
-        criterion_changed: whether the criterion that judges is not that of the run, or the claims
-        file has another by now; then verdict_at_run and criterion_at_run say what was.
+        criterion_changed and needs_changed: whether the conditions that judge, or what training and
+        settings are asked for, are not those of the run, or the claims file has others by now; then
+        verdict_at_run and criterion_at_run say what was.
 
     """
     rows = []
@@ -39,6 +40,9 @@ def ledger(
         kept, made = reference.get(claim.notebook), this.get(claim.notebook)
         shown = _judged(claim, made or kept)
         before = shown.get("at_run") or {}
+        newer = "at_run" in shown or shown["criterion_hash"] != claim.criterion_hash
+        now = (shown["criterion"], claim.criterion_text)
+        same_text = all(text == before.get("criterion", now[1]) for text in now)
         rows.append(
             {
                 "id": claim.id,
@@ -57,8 +61,8 @@ def ledger(
                 "criterion": shown["criterion"],
                 "needs": "; ".join(condition.text for condition in claim.trained),
                 "by_construction": claim.by_construction,
-                "criterion_changed": "at_run" in shown
-                or shown["criterion_hash"] != claim.criterion_hash,
+                "criterion_changed": newer and not (before and same_text),
+                "needs_changed": newer and bool(before) and same_text,
                 "verdict_at_run": before.get("verdict", ""),
                 "criterion_at_run": before.get("criterion", ""),
             }

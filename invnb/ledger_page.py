@@ -80,10 +80,10 @@ def _claim(claim: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             f"[**{claim['id']}**]{{#{claim['id']}}} {claim['statement']}",
-            " ".join([f"Source: {escape(claim['place'])}.", *notes]),
+            " ".join([f"Source: {escape(claim['source'])}, {escape(claim['place'])}.", *notes]),
             _conditions(claim["criterion"]),
             *([f"Needs: {_conditions(claim['needs'])}"] if claim["needs"] else []),
-            *([_change(claim)] if claim["criterion_changed"] else []),
+            *([_change(claim)] if claim["criterion_changed"] or claim["needs_changed"] else []),
             *_links(claim),
         ]
     )

@@ -32,6 +32,7 @@ def expected(reference: Run, rows: Iterable[Mapping[str, Any]]) -> str:
             cells = [f"[{titles[notebook]}](../notebooks/{notebook}.ipynb)"]
             cells += [f"`{chapter['profile']}`", escape(piece["device"]), *_cost(piece)]
             lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *_commands(reference)]
     for source, claims in by_source(rows).items():
         decided = [c for c in claims if c["reference"] != NOTHING]
         if decided:
@@ -44,6 +45,24 @@ def expected(reference: Run, rows: Iterable[Mapping[str, Any]]) -> str:
             ]
             lines.append(":::")
     return "\n".join(lines)
+
+
+def _commands(reference: Run) -> list[str]:
+    """Return how each chapter's numbers are made again, with the code that made them."""
+    lines = [":::{dropdown} Commands that repeat a row", "", "```console"]
+    for notebook, chapter in reference.items():
+        commit = next(iter(chapter["runs"].values()))["commit"]
+        if commit and stale(notebook, chapter):
+            lines.append(f"$ git checkout {commit.removesuffix('+')} && make env")
+        told = f"--profile {chapter['profile']} --out results/mine"
+        lines.append(f"$ .venv/bin/invnb run {notebook} {told}")
+    return [
+        *lines,
+        "```",
+        "",
+        "A chapter whose code has changed since needs that of its run.",
+        ":::",
+    ]
 
 
 def stale(notebook: str, chapter: Mapping[str, Any]) -> bool:

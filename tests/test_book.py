@@ -135,7 +135,7 @@ def test_front_page_has_a_bar_and_a_headline_for_each_chapter(built):
 
 def row(source="A (2020)", verdict="reproduced", **changed):
     return {"source": source, "verdict": verdict, "reason": "", "by_construction": False,
-            "criterion_changed": False} | changed  # fmt: skip
+            "criterion_changed": False, "needs_changed": False} | changed  # fmt: skip
 
 
 def test_a_bar_leads_to_its_claims_and_tells_what_it_hides():

@@ -485,6 +485,7 @@ def test_ledger_without_any_run(tmp_path):
             "needs": "",
             "by_construction": False,
             "criterion_changed": False,
+            "needs_changed": False,
             "verdict_at_run": "",
             "criterion_at_run": "",
         }
@@ -528,6 +529,10 @@ def test_ledger_tells_how_a_claim_was_judged_at_the_run(tmp_path):
     (row,) = ledger({}, this, claims)
     assert row["criterion_changed"]
     assert (row["verdict_at_run"], row["criterion_at_run"]) == ("partly", "m.accuracy > 0.5")
+    assert not row["needs_changed"]
+    then["criterion"] = "m.accuracy > 0.8"  # the same condition: something else was asked for
+    (row,) = ledger({}, this, claims)
+    assert (row["criterion_changed"], row["needs_changed"]) == (False, True)
 
 
 def test_ledger_tells_what_training_must_reach_and_that_it_is_not_known(tmp_path):

@@ -110,6 +110,7 @@ function addControls(ledger) {
     addEventListener("hashchange", showTarget);
     readAddress();
     update();
+    showTarget();
 }
 
 addEventListener("DOMContentLoaded", () => {
