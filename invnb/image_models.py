@@ -4,7 +4,9 @@ Preprocessing is in two halves, so that transformations act in between: `fit` br
 the network's size, in [0, 255], and `normalise` makes of it what the network was trained on.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -21,6 +23,7 @@ from invnb.downloads import downloading
 from invnb.errors import InvnbError
 from invnb.vision import torchvision
 
+LIBRARIES = ("torch", "torchvision", "invnb")  # whose code has a version, or a hash of its own
 InterpolationMode = torchvision.transforms.InterpolationMode
 functional = torchvision.transforms.functional
 
@@ -111,17 +114,29 @@ class ImageModel:
     def fingerprint(self) -> str:
         """Return a checksum over the network, its weights and its preprocessing, in hex.
 
-        One's own network counts with the text of the file that it is defined in.
+        One's own network counts with the text of the files that its factory and its parts are
+        defined in. (A class typed into a session has no file.)
         """
         digest = sha256(f"{self.network}{self.preprocessing}".encode())
-        head = self.name.partition("@")[0]
-        if ":" in head and not _is_torchvisions(head):
-            digest.update(loading.source(head).encode())
+        for text in sorted(self._own_code()):
+            digest.update(text.encode())
         for name, value in self.network.state_dict().items():
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
             raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             digest.update(raw.numpy())
         return digest.hexdigest()
+
+    def _own_code(self) -> set[str]:
+        texts = set()
+        head = self.name.partition("@")[0]
+        if ":" in head and not _is_torchvisions(head):
+            with suppress(ImportError):  # the name of a network made elsewhere may be any
+                texts.add(loading.source(head))
+        for kind in {type(module) for module in self.network.modules()}:
+            if kind.__module__.partition(".")[0] not in LIBRARIES:
+                with suppress(TypeError, OSError):
+                    texts.add(Path(inspect.getsourcefile(kind)).read_text(encoding="utf-8"))
+        return texts
 
 
 def load(

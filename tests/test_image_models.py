@@ -1,5 +1,6 @@
 """invnb.image_models: torchvision's networks, one's own, and what is said when there is none."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -243,3 +244,17 @@ def test_fingerprint_of_an_own_network_knows_its_code(tmp_path):
     first = before.fingerprint()
     (tmp_path / "own_images.py").write_text(OWN + "# changed")
     assert before.fingerprint() != first
+
+
+def test_fingerprint_knows_the_code_of_parts_and_takes_any_name(tmp_path, monkeypatch):
+    code = (
+        "import torch\n\n\nclass Part(torch.nn.Module):\n"
+        "    def forward(self, x):\n        return {}x\n"
+    )
+    (tmp_path / "of_parts.py").write_text(code.format(""))
+    monkeypatch.syspath_prepend(tmp_path)
+    part = importlib.import_module("of_parts").Part()
+    model = ImageModel("trial:3", nn.Sequential(part), Preprocessing())
+    first = model.fingerprint()
+    (tmp_path / "of_parts.py").write_text(code.format("-"))
+    assert model.fingerprint() != first
