@@ -41,6 +41,7 @@ class LabelledImages:
         files: names of the N images.
         skipped: names of images that were left out because they cannot be read.
         checksum: of the images and where they are in the folder, in hex.
+        sizes: width and height of the N images; none where all are of one size.
 
     """
 
@@ -51,6 +52,7 @@ class LabelledImages:
     files: tuple[str, ...] = field(repr=False)
     checksum: str
     skipped: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,11 +79,22 @@ class LabelledImages:
             except Exception as error:  # whatever a decoder raises at a damaged file
                 raise DataError(f"image {self.files[i]} cannot be read ({_why(error)})") from error
             if images[-1].shape != images[0].shape:
-                raise DataError(
-                    f"image {self.files[i]} has {tuple(images[-1].shape[1:])} pixels and "
-                    f"{self.files[start]} {tuple(images[0].shape[1:])}: give the model a size"
-                )
+                self.check_sizes()
         return torch.stack(images), torch.tensor(self.labels[start:stop])
+
+    def check_sizes(self) -> None:
+        """See that all images are of one size, for a network that takes them as they are.
+
+        Raises:
+            DataError: naming the first that differs from the first of all.
+
+        """
+        for i, size in enumerate(self.sizes):
+            if size != self.sizes[0]:
+                raise DataError(
+                    f"image {self.files[i]} has {size[0]} x {size[1]} pixels and {self.files[0]} "
+                    f"{self.sizes[0][0]} x {self.sizes[0][1]}: give the model a size"
+                )
 
     def chosen(self, indices: Sequence[int]) -> "LabelledImages":
         """Return some of the images; their labels stay what they were."""
@@ -91,6 +104,7 @@ class LabelledImages:
             read=lambda i: self.read(indices[i]),
             labels=tuple(self.labels[i] for i in indices),
             files=tuple(self.files[i] for i in indices),
+            sizes=tuple(self.sizes[i] for i in indices) if self.sizes else (),
             checksum=_checksum(self.checksum, indices),
         )
 
@@ -246,13 +260,14 @@ def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages
         raise DataError(f"images {name!r}: {folder} has no folders of classes") from error
     if not found.samples:
         raise DataError(f"images {name!r}: the folders of classes in {folder} hold no images")
-    unreadable, digests = {}, {}
+    unreadable, digests, sizes = {}, {}, {}
     for i, (path, _) in enumerate(tqdm(found.samples, f"reading {name}", leave=False)):
         try:
             content = Path(path).read_bytes()
             with Image.open(BytesIO(content)) as picture:
                 picture.load()
             digests[path] = sha256(content).hexdigest()
+            sizes[path] = picture.size
         except Exception as error:  # whatever a decoder raises at a damaged file
             unreadable[i] = f"{path} ({_why(error)})"
     if unreadable and not skip_unreadable:
@@ -272,6 +287,7 @@ def _in_folder(name: str, folder: Path, skip_unreadable: bool) -> LabelledImages
         tuple(path for path, _ in kept),
         _checksum(described),
         tuple(unreadable.values()),
+        tuple(sizes[path] for path, _ in kept),
     )
 
 

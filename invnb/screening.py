@@ -66,6 +66,8 @@ def screen(
             go together; during it, when the network returns NaN.
 
     """
+    if batch_size < 1:
+        raise InvnbError(f"batch_size {batch_size} is not allowed: 1 image at a time or more are")
     if isinstance(transformations, str):
         transformations = [transformations]
     chosen = tuple(
@@ -114,6 +116,8 @@ def outputs(model: ImageModel, images: LabelledImages, device: torch.device | st
     """
     if not len(images):
         raise InvnbError(f"there are no images in {images.name}")
+    if model.preprocessing.size is None:
+        images.check_sizes()
     first, _ = images.block(0, 1, model.preprocessing.fit)
     try:
         logits = model.network(model.preprocessing.normalise(first.to(device).float()))

@@ -13,9 +13,11 @@ from PIL import Image
 
 from invnb import shapes
 from invnb.data import DataError, DataUnavailableError
-from invnb.image_models import Preprocessing
+from invnb.errors import InvnbError
+from invnb.image_models import ImageModel, Preprocessing
 from invnb.labelled_images import load
 from invnb.paths import data_dir
+from invnb.screening import screen
 from invnb.vision import torchvision
 
 fit = Preprocessing(8).fit
@@ -26,6 +28,13 @@ real = pytest.mark.skipif(not SAMPLE.is_dir(), reason="no imagenet-sample in the
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("INVNB_CACHE", str(tmp_path / "cache"))
+
+
+class Sums(torch.nn.Module):
+    """Sums of colours, as the logits of three classes."""
+
+    def forward(self, images):
+        return images.sum((2, 3))
 
 
 def pixels(seed, height=12, width=10):
@@ -165,8 +174,17 @@ def test_an_image_that_goes_bad_later(folder):
 
 
 def test_several_sizes_and_no_size_asked_for(folder):
-    with pytest.raises(DataError, match=r"has \(13, 10\) pixels and .* \(12, 10\): give the model"):
+    with pytest.raises(DataError, match=r"has 10 x 13 pixels and .* 10 x 12: give the model"):
         load(str(folder)).block(0, 2, Preprocessing().fit)
+    load(str(folder)).chosen([1, 4]).check_sizes()  # of one size, as the second of their classes
+
+
+def test_several_sizes_stop_a_screening_before_it_begins(folder):
+    model = ImageModel("sums", Sums(), Preprocessing(), None)
+    with pytest.raises(DataError, match="give the model a size"):
+        screen(model, load(str(folder)), ["blur"])
+    with pytest.raises(InvnbError, match="batch_size 0 is not allowed"):
+        screen(model, load(str(folder)), ["blur"], batch_size=0)
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "a").mkdir()])
