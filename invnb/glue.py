@@ -65,6 +65,8 @@ def _glued(chapter: nbformat.NotebookNode) -> Iterator[tuple[str, dict[str, str]
 def leave_out_unseen(chapter: nbformat.NotebookNode) -> None:
     """Shorten what was seen, where a run has not one of the numbers it speaks of.
 
+    Where something else was seen beside it, in the same cell, it is left out.
+
     Args:
         chapter: executed; its paragraphs that begin with "Seen" are changed in place.
 
@@ -72,8 +74,10 @@ def leave_out_unseen(chapter: nbformat.NotebookNode) -> None:
     known = texts(chapter)
     for cell in chapter.cells:
         if cell.cell_type == "markdown":
-            paragraphs = re.split(r"(\n{2,})", cell.source)
-            cell.source = "".join(_told(one, known) for one in paragraphs)
+            told = [_told(one, known) for one in re.split(r"\n{2,}", cell.source)]
+            if any(one.startswith(SEEN) and one != NOTHING_SEEN for one in told):
+                told = [one for one in told if one != NOTHING_SEEN]
+            cell.source = "\n\n".join(told)
 
 
 def _told(paragraph: str, known: dict[str, str]) -> str:
