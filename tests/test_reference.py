@@ -11,6 +11,7 @@ def kept(folder, monkeypatch):
     monkeypatch.setattr(paths, "RESULTS", folder)
     (folder / "reference").mkdir()
     result = dict.fromkeys(results.KEYS) | {"measurements": {"R4.DA.LI": {"mean": 0.5}}}
+    result |= {"runs": {"r1": {}}, "provenance": dict.fromkeys(results.PROVENANCE)}
     text = json.dumps(result)
     (folder / "reference" / f"{NAME}.json").write_text(text)
 
