@@ -311,7 +311,8 @@ def test_failed_run_leaves_a_complete_result_where_it_is(tmp_path):
         return json.loads((folder / "tiny.json").read_text())["status"]
 
     def reply(status):
-        content = {key: {} for key in results.KEYS} | {"status": status}
+        content = {key: {} for key in results.KEYS} | {"status": status, "runs": {"r1": {}}}
+        content["provenance"] = dict.fromkeys(results.PROVENANCE)
         files = {"tiny.json": json.dumps(content).encode(), "tiny.ipynb": b"{}"}
         return Reply(status, "", 1.0, files)
 
