@@ -93,18 +93,20 @@ def test_unknown_models_stop_before_training(screened, name):
     assert not (cache.paths.cache_dir() / "networks").exists()
 
 
-def test_other_sizes_are_not_for_these_networks(tmp_path):
+def two_black_pictures(folder, height, width):
     for kind in ("a", "b"):
-        (tmp_path / kind).mkdir()
-        Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(tmp_path / kind / "1.png")
+        (folder / kind).mkdir()
+        Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(folder / kind / "1.png")
+
+
+def test_other_sizes_are_not_for_these_networks(tmp_path):
+    two_black_pictures(tmp_path, 40, 48)
     with pytest.raises(InvnbError, match=r"is for 32 x 32 pixels, and .* has images of 48 x 40"):
         Screened(str(tmp_path), ImageCourse(epochs=1)).check(["ResNet20"])
 
 
 def test_nothing_is_trained_on_the_images_that_it_is_screened_on(tmp_path):
-    for kind in ("a", "b"):
-        (tmp_path / kind).mkdir()
-        Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / kind / "1.png")
+    two_black_pictures(tmp_path, 32, 32)
     with pytest.raises(InvnbError, match=r"'ResNet20' is trained here, and .* has no training"):
         Screened(str(tmp_path), ImageCourse(epochs=1)).check(["ResNet20"])
 
