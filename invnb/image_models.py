@@ -151,8 +151,9 @@ def load(
         name: one of
             `alexnet`: torchvision's classifier of this name with its best published weights;
             `alexnet:IMAGENET1K_V1`: with these weights;
-            `alexnet@checkpoint.pt`: with the weights of a file, and with the preprocessing and the
-            classes of the published ones;
+            `alexnet@checkpoint.pt`: with the weights of a file, for as many classes as they tell
+            apart, and with the preprocessing of the published ones, and their classes if there are
+            as many;
             `package.module:factory` or `package.module:factory@checkpoint.pt`: one's own, where the
             factory takes no arguments and returns a network that maps `[B, 3, H, W]` to logits
             `[B, K]`, and that may bring `preprocessing` and `classes` as attributes.
@@ -222,8 +223,12 @@ def _torchvisions(name: str, head: str, checkpoint: str) -> ImageModel:
     classes = tuple(weights.meta["categories"])
     build = torchvision.models.get_model_builder(architecture)
     if checkpoint:
-        network = build(weights=None, num_classes=len(classes))
-        loading.load_checkpoint(network, checkpoint, name)
+        state = loading.read_checkpoint(Path(checkpoint))
+        told_apart = _told_apart(build, state) or len(classes)
+        network = build(weights=None, num_classes=told_apart)
+        loading.check_state(network, state, name)
+        network.load_state_dict(state)
+        classes = classes if told_apart == len(classes) else None
     else:
         network = _downloaded(name, build, weights)
     preset = weights.transforms()
@@ -235,6 +240,14 @@ def _torchvisions(name: str, head: str, checkpoint: str) -> ImageModel:
         preset.interpolation,
     )
     return ImageModel(name, network, preprocessing, classes)
+
+
+def _told_apart(build: Callable[..., nn.Module], state: dict[str, Tensor]) -> int | None:
+    """Return for how many classes weights are: as many as a part has that grows with them."""
+    with torch.device("meta"):
+        two, three = (build(weights=None, num_classes=k).state_dict() for k in (2, 3))
+    grows = [name for name in two if two[name].shape != three[name].shape and name in state]
+    return len(state[grows[0]]) if grows and state[grows[0]].ndim else None
 
 
 def _downloaded(

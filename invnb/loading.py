@@ -77,18 +77,6 @@ def check_logits(network: nn.Module, images: Tensor, classes: int, model: str) -
         )
 
 
-def load_checkpoint(network: nn.Module, checkpoint: str | Path, model: str) -> None:
-    """Load a state dict from a file into a network; `model` is what errors call it.
-
-    Raises:
-        InvnbError: when the file cannot be read or does not fit, naming it and why.
-
-    """
-    state = read_checkpoint(Path(checkpoint))
-    check_state(network, state, model)
-    network.load_state_dict(state)
-
-
 def source(path: str) -> str:
     """Return the text of the file that an import path's module is defined in."""
     module = importlib.import_module(path.partition(":")[0])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from itertools import pairwise
+from itertools import cycle, pairwise, product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +16,8 @@ from invnb.image_transformations import Transformation
 from invnb.screening_curves import SoftmaxCurves, TranslationMap
 from invnb.statistics import interval
 
+# of classes; without gray, which stands for all others
+_COLOURS = [c for i, c in enumerate(sns.color_palette("colorblind")) if i != 7]
 WIDE = 8.0  # inches: words stay readable when a figure is fitted into a page
 
 
@@ -78,15 +80,20 @@ def accuracies(curves: pd.DataFrame, transformations: Sequence[Transformation]) 
 def softmax(panels: Mapping[str, tuple[Transformation, SoftmaxCurves]], columns: int = 2) -> Figure:
     """Draw mean softmax of one class's images against magnitude: three classes, and the others.
 
+    A class has one colour in all panels (of many classes, one colour and kind of line).
+
     Args:
         panels: by title.
         columns: panels beside each other.
 
     """
     figure, axes = _panels(len(panels), columns, 2.2)
+    names = dict.fromkeys(name for _, curves in panels.values() for name in curves.classes)
+    looks = dict(zip(names, cycle(product(("-", "-.", ":"), _COLOURS)), strict=False))
     for ax, (title, (one, curves)) in zip(axes.flat, panels.items(), strict=False):
         for name, means in zip(curves.classes, curves.means, strict=True):
-            ax.plot(curves.magnitudes, means, label=name)
+            style, colour = looks[name]
+            ax.plot(curves.magnitudes, means, style, color=colour, label=name)
         if curves.others is not None:
             ax.plot(curves.magnitudes, curves.others, color="grey", ls="--", label="others")
         axis_of(ax, one)

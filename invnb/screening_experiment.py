@@ -20,6 +20,7 @@ from invnb.image_training import ImageCourse, train
 from invnb.labelled_images import LabelledImages
 from invnb.provenance import code_hash
 from invnb.training import Trained
+from invnb.vision import torchvision
 
 SIDE = 32
 AS_CIFAR = Preprocessing(None, None, MEAN, SD)
@@ -39,6 +40,7 @@ GOALS = {
     "ImageNet": {"AlexNet": 0.56, "ResNet": 0.77},
 }
 DATA = {"cifar10": "CIFAR-10", "cifar10-jpeg": "CIFAR-10", "imagenet": "ImageNet"}
+IMAGENET = torchvision.models.AlexNet_Weights.DEFAULT.meta["categories"]  # of its folders in order
 
 
 class OnPixels(nn.Module):
@@ -68,6 +70,8 @@ class Screened:
         at_most: images of each class to screen on; none for all.
         training_images: to train on; none for all.
         skip_unreadable: leave out images that cannot be read.
+        only: classes to screen, as their folders are called, or as torchvision calls ImageNet's;
+            none for all. Networks that are trained here learn all of them.
 
     """
 
@@ -78,17 +82,28 @@ class Screened:
     at_most: int | None = None
     training_images: int | None = None
     skip_unreadable: bool = False
+    only: tuple[str, ...] = ()
 
     @property
     def data_name(self) -> str:
-        """What claims call the data."""
+        """What claims call the data: what is measured on some classes is not about all."""
+        return f"{self._of_all}, some classes" if self.only else self._of_all
+
+    @property
+    def _of_all(self) -> str:
         return DATA.get(self.data.partition(".")[0], self.data)
 
     @cached_property
     def images(self) -> LabelledImages:
         """The images to screen on."""
         found = self._test_set
-        return found.of(found.classes, self.at_most) if self.at_most else found
+        if not (self.only or self.at_most):
+            return found
+        as_folders = {}
+        if self._of_all == "ImageNet" and len(found.classes) == len(IMAGENET):
+            as_folders = dict(zip(IMAGENET, found.classes, strict=True))
+        some = [as_folders.get(name, name) for name in self.only]
+        return found.of(some or found.classes, self.at_most)
 
     @property
     def fewest(self) -> int:
@@ -98,7 +113,7 @@ class Screened:
     def fits(self, name: str) -> bool:
         """Return whether a model is for these data; published weights are for CIFAR-10 alone."""
         published = name.rpartition("@")[2] in published_weights.FILES
-        return self.data_name == "CIFAR-10" or not published
+        return self._of_all == "CIFAR-10" or not published
 
     @cached_property
     def training(self) -> tuple[Tensor, Tensor, str]:

@@ -171,11 +171,27 @@ def test_model_that_cannot_be_had(name, why):
     sentence(name)
 
 
+@pytest.mark.parametrize("architecture", [SMALL, "resnet18"])
+def test_torchvision_name_with_weights_for_other_classes(architecture):
+    """What has been fine-tuned tells as many classes apart as its last layer says."""
+    build = torchvision.models.get_model_builder(architecture)
+    network = build(weights=None, num_classes=7)
+    model = load(f"{architecture}@{save(network)}")
+    assert model.classes is None
+    assert model.preprocessing.size == 224
+    state = model.network.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in network.state_dict().items())
+    assert load(f"{architecture}@checkpoint.pt", classes=["a"] * 7).classes == ("a",) * 7
+
+
 def test_weights_that_do_not_fit():
-    name = f"{SMALL}@{save(torchvision.models.get_model(SMALL, num_classes=10))}"
-    text = sentence(name)
-    assert "does not fit at 2 name(s), first 'classifier.1.bias'" in text
-    assert "(1000,), the checkpoint (10,)" in text
+    network = torchvision.models.get_model(SMALL, num_classes=10)
+    network.classifier[1] = nn.Conv2d(4, 10, 1)
+    text = sentence(f"{SMALL}@{save(network)}")
+    assert "does not fit at 1 name(s), first 'classifier.1.weight'" in text
+    assert "(10, 512, 1, 1), the checkpoint (10, 4, 1, 1)" in text
+    text = sentence(f"{SMALL}@{save(nn.Linear(2, 2))}")
+    assert "the network has none" in text or "the checkpoint none" in text
 
 
 def test_fit_leaves_what_has_the_size():

@@ -45,6 +45,20 @@ def test_softmax_shows_three_classes_and_the_others():
     assert ax.get_title() == "one"
 
 
+def test_a_class_has_one_colour_in_all_panels():
+    """And of more classes than there are colours, no two look alike."""
+    few = [SoftmaxCurves((0.0, 1.0), names, np.ones((2, 2)), None) for names in ("ab", "ba", "bc")]
+    panels = {str(i): (TRANSFORMATIONS["noise"], one) for i, one in enumerate(few)}
+    looks = {}
+    for ax in plots_screening.softmax(panels).figure.axes:
+        for line in ax.get_legend().get_lines():
+            looks.setdefault(line.get_label(), set()).add((line.get_color(), line.get_linestyle()))
+    assert {name: len(found) for name, found in looks.items()} == {"a": 1, "b": 1, "c": 1}
+    many = SoftmaxCurves((0.0, 1.0), tuple(map(str, range(20))), np.ones((20, 2)), None)
+    (ax,) = plots_screening.softmax({"one": (TRANSFORMATIONS["noise"], many)}).axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines[:20]}) == 20
+
+
 def test_translation_maps_have_x_to_the_right_and_y_down():
     softmax = np.arange(9.0).reshape(3, 3) / 8
     found = TranslationMap(np.array([-1.0, 0, 1]), np.array([-2.0, 0, 2]), softmax, softmax)

@@ -1,5 +1,7 @@
 """invnb.screening_experiment: models by name, trained once, and what they are compared on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,31 @@ def test_published_networks_are_for_cifar10_alone(screened):
     for name in ("ResNet@resnet20-12fca82f.th", "ResNet@mine.th", "resnet101"):
         assert cifar.fits(name)
         assert screened.fits(name) == (name != "ResNet@resnet20-12fca82f.th")
+
+
+def test_some_classes_alone(screened):
+    some = replace(screened, only=("disc", "arrow"))
+    assert len(some.images) == 4
+    assert {shapes.CLASSES[label] for label in some.images.labels} == {"disc", "arrow"}
+    assert some.images.classes == shapes.CLASSES  # which is what labels count
+    assert some.data_name == "shapes, some classes"
+    assert len(set(some.training[1].tolist())) > 2  # networks learn all of them
+    with pytest.raises(InvnbError, match="class 'disk' is none of the 7 classes"):
+        replace(screened, only=("disk",)).check(["AlexNet"])
+
+
+def test_classes_of_imagenet_by_their_names(tmp_path, monkeypatch):
+    """Its folders have numbers, in the order of torchvision's names."""
+    assert len(screening_experiment.IMAGENET) == 1000
+    monkeypatch.setenv("INVNB_DATA", str(tmp_path))
+    monkeypatch.setattr(screening_experiment, "IMAGENET", ("tench", "goldfish", "orange"))
+    for folder in ("n01", "n02", "n03"):
+        (tmp_path / "imagenet" / "val" / folder).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "imagenet" / "val" / folder / "one.png")
+    for names, labels in ((("orange",), (2,)), (("orange", "n01"), (0, 2))):
+        found = Screened("imagenet", ImageCourse(epochs=1), only=names)
+        assert found.images.labels == labels
+        assert found.data_name == "ImageNet, some classes"
 
 
 def test_learning_rates_differ(screened, monkeypatch):
