@@ -1,22 +1,19 @@
 """Integrated gradients: invnb.saliency against captum's default, in time, value and memory."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 
 import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
+from benchmarks import memory
 from benchmarks.timing import Row, interleave, ratio, spent
 from invnb.models import MLP
 from invnb.saliency import STEPS, integrated_gradients
 
 IMAGES, SIZE = 512, 36
 MANY_STEPS = 256
-STATUS = Path("/proc/self/status")  # Linux alone
 Attribute = Callable[[int], Tensor]  # steps -> attributions
 
 
@@ -40,8 +37,8 @@ def rows(rounds: int) -> Iterator[Row]:
             f"above 1e-6 in {(difference > 1e-6).sum()} images, median {difference.median():.1e}, "
             f"largest attribution {expected.abs().max():.2g}",
         )
-    for kind in KINDS if STATUS.exists() else ():
-        few, many = (_peak_memory(kind, steps) for steps in (STEPS, MANY_STEPS))
+    for kind in KINDS if memory.STATUS.exists() else ():
+        few, many = (memory.peak(_attribute, kind, steps) for steps in (STEPS, MANY_STEPS))
         yield Row(
             f"Integrated gradients, {kind}: peak memory, {MANY_STEPS} steps − {STEPS} steps",
             f"{many - few:+.0f} MiB",
@@ -72,19 +69,3 @@ def _attribute(kind: str, steps: int) -> Tensor:
         network = MLP(SIZE).eval().requires_grad_(False)
         x, y = torch.randn(IMAGES, SIZE, SIZE), torch.arange(IMAGES) % 9
     return KINDS[kind](network, x, y, steps)
-
-
-def _peak_memory(kind: str, steps: int) -> float:
-    """Return the largest resident size of a fresh process that attributes once, in MiB."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(_attribute, kind, steps).result()
-        return pool.submit(_resident).result()
-
-
-def _resident() -> float:
-    """Return the largest resident size of this process so far, in MiB.
-
-    Linux' own count, because that of `getrusage` starts from the parent process's.
-    """
-    line = next(x for x in STATUS.read_text().splitlines() if x.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024

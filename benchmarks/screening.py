@@ -10,8 +10,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from benchmarks import memory
 from benchmarks.timing import Row, interleave, ratio, spent
 from invnb import shapes
 from invnb.cifar_nets import ResNet
@@ -26,6 +27,7 @@ functional = import_module(f"{torchvision.__name__}.transforms.v2.functional")
 BILINEAR = torchvision.transforms.InterpolationMode.BILINEAR
 
 IMAGES = 1024
+MANY = 4096  # for what memory depends on
 FEWER = 128  # for a network as large as the chapter's
 LOOPED = 8  # images that the loop is timed on; all of them are compared once
 MAGNITUDES = 9
@@ -72,6 +74,24 @@ def rows(rounds: int) -> Iterator[Row]:
     deep = ImageModel("ResNet-20", ResNet(20, len(shapes.CLASSES)).eval(), AS_CIFAR, shapes.CLASSES)
     what = f"screening {FEWER} shapes x {len(transformations)} x {MAGNITUDES}, ResNet-20"
     yield _overhead(what, deep, _images(FEWER), transformations, rounds)
+    if memory.STATUS.exists():
+        few, many = (memory.peak(_thousand_classes, n) for n in (IMAGES, MANY))
+        yield Row(
+            f"screening shapes by both shifts, 1,000 classes: peak memory, {MANY} − {IMAGES}",
+            f"{many - few:+.0f} MiB",
+            "0, up to some MiB of noise",
+            f"the whole process {few:.0f} MiB and {many:.0f} MiB",
+        )
+
+
+def _thousand_classes(n: int) -> None:
+    """Screen `n` images at the 121 pairs of shifts with a network of a thousand outputs."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 1000))
+    names = tuple(map(str, range(1000)))
+    images = replace(_images(n), classes=names)
+    with TemporaryDirectory() as folder:
+        model = ImageModel("thousand", network, Preprocessing(32), names)
+        screen(model, images, ["translation"], folder=Path(folder))
 
 
 def _screened(

@@ -177,7 +177,7 @@ def _screen_block(
     if not missing:
         return
     block, labels = images.block(start, start + BLOCK, model.preprocessing.fit)
-    parts = block.split(batch_size)
+    parts, labels_of = block.split(batch_size), labels.split(batch_size)
     upright = [_softmax(model, part.to(device).float()).cpu() for part in parts]
     for one in missing:
         found = []
@@ -195,10 +195,11 @@ def _screen_block(
                 else:
                     rows.append(_softmax(model, one(batch, magnitude, noise)))
                 bar.update(len(part))
-            found.append(torch.stack(rows).cpu())  # (M, B, K)
-            _refuse_nan(model, one, found[-1])
-        softmax = torch.cat(found, 1).numpy()
-        table.write(one, start, Block.of(softmax, labels.numpy()))
+            softmax = torch.stack(rows).cpu()  # (M, B, K)
+            _refuse_nan(model, one, softmax)
+            # batch by batch, as all of a thousand classes would fill the memory
+            found.append(Block.of(softmax.numpy(), labels_of[i].numpy()))
+        table.write(one, start, Block.joined(found))
 
 
 def _softmax(model: ImageModel, images: Tensor) -> Tensor:

@@ -195,6 +195,18 @@ class Block:
         kept = np.take_along_axis(softmax, classes, -1)
         return cls(kept, classes.astype(np.int32), labels, k)
 
+    @classmethod
+    def joined(cls, blocks: Sequence["Block"]) -> "Block":
+        """Return blocks of the same magnitudes and classes as one, their images in a row."""
+        first = blocks[0]
+        classes = [block.classes for block in blocks]
+        return cls(
+            np.concatenate([block.softmax for block in blocks], axis=1),
+            None if first.classes is None else np.concatenate(classes, axis=1),
+            np.concatenate([block.labels for block in blocks]),
+            first.k,
+        )
+
     @property
     def predicted(self) -> np.ndarray:
         """The class with the largest softmax, `[M, B]`."""

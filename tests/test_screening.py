@@ -227,7 +227,7 @@ def test_many_classes_keep_the_strongest_and_the_own_one():
     images = pictures(classes=5)
     names = tuple(f"class {k}" for k in range(100))
     large = replace(model(100), classes=names)
-    table = screen(large, images, ["contrast"])
+    table = screen(large, images, ["contrast"], batch_size=3)
     full = by_loop(large, images, TRANSFORMATIONS["contrast"])
     content = table.read(TRANSFORMATIONS["contrast"], 0)
     assert content.softmax.shape == (13, N, 6)
