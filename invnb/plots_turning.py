@@ -204,7 +204,7 @@ def probabilities_frame(
         ax = figure.add_axes((0.33, bottom, 0.64, (each - 0.45) / height))
         table = pd.DataFrame({m: s[i] for m, s in shares.items()}, index=list(classes))
         table.plot.bar(ax=ax, width=0.8, legend=i == 0, rot=0)
-        ax.set(ylim=(0, 1.02), ylabel="share", title=f"a {digit}" if i else "")
+        ax.set(ylim=(0, 1.02), ylabel=f"a {digit}: share")
         ax.grid(visible=False, axis="x")
         if i == 0:
             ax.legend(
