@@ -93,6 +93,17 @@ class Screened:
     def _of_all(self) -> str:
         return DATA.get(self.data.partition(".")[0], self.data)
 
+    @property
+    def source(self) -> str:
+        """What the images are kept as: `embedded`, `torchvision`, or such as `folder of JPG`.
+
+        Pictures may have lost something as JPEG, which their name does not say.
+        """
+        kind = Path(self.images.files[0]).suffix[1:].upper()
+        return (
+            "embedded" if self.data == "shapes" else f"folder of {kind}" if kind else "torchvision"
+        )
+
     @cached_property
     def images(self) -> LabelledImages:
         """The images to screen on."""

@@ -64,6 +64,7 @@ def test_some_classes_alone(screened):
     assert {shapes.CLASSES[label] for label in some.images.labels} == {"disc", "arrow"}
     assert some.images.classes == shapes.CLASSES  # which is what labels count
     assert some.data_name == "shapes, some classes"
+    assert some.source == "embedded"
     assert len(set(some.training[1].tolist())) > 2  # networks learn all of them
     with pytest.raises(InvnbError, match="class 'disk' is none of the 7 classes"):
         replace(screened, only=("disk",)).check(["AlexNet"])
@@ -81,6 +82,7 @@ def test_classes_of_imagenet_by_their_names(tmp_path, monkeypatch):
         found = Screened("imagenet", ImageCourse(epochs=1), only=names)
         assert found.images.labels == labels
         assert found.data_name == "ImageNet, some classes"
+        assert found.source == "folder of PNG"
 
 
 def test_learning_rates_differ(screened, monkeypatch):
