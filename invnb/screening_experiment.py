@@ -99,10 +99,10 @@ class Screened:
 
         Pictures may have lost something as JPEG, which their name does not say.
         """
+        if self.data == "shapes":
+            return "embedded"
         kind = Path(self.images.files[0]).suffix[1:].upper()
-        return (
-            "embedded" if self.data == "shapes" else f"folder of {kind}" if kind else "torchvision"
-        )
+        return f"folder of {kind}" if kind else "torchvision"
 
     @cached_property
     def images(self) -> LabelledImages:
