@@ -16,6 +16,7 @@ UNITS = {
     "SI": "cosine",
     "sigma_max": "logits",
 }
+PREDICTIONS = ("accuracy", "same_prediction")  # the others are of logits, input and gradients
 TITLES = {  # of columns
     "accuracy": "accuracy",
     "same_prediction": "one prediction",
@@ -52,21 +53,24 @@ class Network:
         return self.measured[f"across.{self.name}.{measure}"]["mean"]
 
 
-def rows(measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return one row of a table for each network that has been looked at.
+def tables(measured: Mapping[str, Mapping[str, Any]]) -> list[list[dict[str, str]]]:
+    """Return two tables, a row for each network that has been looked at: one is wider than a page.
+
+    The first is about predictions, the second about what they come from. None of them, where no
+    network was looked at.
 
     Args:
         measured: measurements by name, of a run or of this process so far.
 
     """
-    table = []
+    predictions, others = [], []
     for name in networks(measured):
-        about = {u: measured[f"across.{name}.{u}"] for u in UNITS}
-        row = {"network": name.replace("_", " ")}
-        row |= {title: with_interval(about[u]) for u, title in TITLES.items()}
-        row["transformed"] = f"{transformed(measured, name):.2f}"
-        table.append(row)
-    return table
+        told = {u: with_interval(measured[f"across.{name}.{u}"]) for u in UNITS}
+        named = {"network": name.replace("_", " ")}
+        predictions.append(named | {TITLES[u]: told[u] for u in PREDICTIONS})
+        predictions[-1]["transformed"] = f"{transformed(measured, name):.2f}"
+        others.append(named | {TITLES[u]: told[u] for u in UNITS if u not in PREDICTIONS})
+    return [predictions, others] if predictions else []
 
 
 def networks(measured: Mapping[str, Any]) -> list[str]:

@@ -112,9 +112,11 @@ def test_stored_measures_make_a_row_of_the_table():
     looks = looked_at()
     measured = recording.measurements()
     assert across_table.networks(measured) == ["Net_1"]
-    (row,) = across_table.rows(measured)
-    assert row["network"] == "Net 1"
-    assert set(across_table.TITLES.values()) < set(row)
+    (predictions,), (others,) = across_table.tables(measured)
+    assert predictions["network"] == others["network"] == "Net 1"
+    assert {*predictions} & {*others} == {"network"}
+    assert {*across_table.TITLES.values()} == {*predictions, *others} - {"network", "transformed"}
+    assert across_table.tables({}) == []
     mean = sum(one.measures["LI"] for one in looks) / 2
     assert measured["across.Net_1.LI"]["mean"] == pytest.approx(mean)
     curve = [sum(values) / 2 for values in zip(*(one.curves["blur"] for one in looks), strict=True)]
