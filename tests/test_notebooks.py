@@ -10,9 +10,10 @@ from collections import Counter
 import nbformat
 import pytest
 
-from invnb import claimfile, parameters, paths
+from invnb import claimfile, figures, parameters, paths
 
 MARK = "# NBVAL_CHECK_OUTPUT"
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)\s#]*)(?:#([^)\s]+))?\)")
 OF_A_MACHINE = re.compile(r"(?<![\w.:/-])(/(home|root|Users|work|tmp|mnt|opt)/|[A-Z]:\\\\)\w")
 
 pytestmark = pytest.mark.parametrize(
@@ -52,6 +53,18 @@ def test_cells_are_short_and_were_executed_in_order(path):
     assert max(len(cell.source.splitlines()) for cell in cells) <= 40
     counts = [cell.execution_count for cell in cells if cell.execution_count is not None]
     assert counts == sorted(set(counts))
+
+
+def test_links_lead_to_pages_claims_and_figures(path):
+    """A build from an older run, whose prose is older, does not see them."""
+    notebook = nbformat.read(path, as_version=4)
+    claims = {claim.id.lower() for claim in claimfile.load(path.stem)}
+    targets = claims | {one.id for one in figures.declared(path.stem, notebook)}
+    for cell in notebook.cells:
+        prose = re.sub(r"`[^`]*`", "", cell.source) if cell.cell_type == "markdown" else ""
+        for page, target in LINK.findall(prose):
+            assert not page or (path.parent / page).is_file(), page
+            assert not target or target in targets, target
 
 
 def test_no_cell_rebinds_a_parameter_or_the_data(path):
