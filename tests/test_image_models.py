@@ -191,7 +191,8 @@ def test_weights_that_do_not_fit():
     assert "does not fit at 1 name(s), first 'classifier.1.weight'" in text
     assert "(10, 512, 1, 1), the checkpoint (10, 4, 1, 1)" in text
     text = sentence(f"{SMALL}@{save(nn.Linear(2, 2))}")
-    assert "the network has none" in text or "the checkpoint none" in text
+    assert "does not fit at 54 name(s), first 'bias'" in text
+    assert "the network has none, the checkpoint (2,)" in text
 
 
 def test_fit_leaves_what_has_the_size():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from invnb import cache, screening_experiment, shapes
+from invnb import cache, claimfile, screening_experiment, shapes
 from invnb.cifar_nets import MEAN, SD, ResNet, normalise
 from invnb.errors import InvnbError
 from invnb.image_models import ImageModel, Preprocessing
@@ -83,6 +83,8 @@ def test_classes_of_imagenet_by_their_names(tmp_path, monkeypatch):
         assert found.images.labels == labels
         assert found.data_name == "ImageNet, some classes"
         assert found.source == "folder of PNG"
+        # its accuracy is not the one that networks are expected to have on all classes
+        assert not [c.id for c in claimfile.load("cnn-screening") if found.data_name in c.on]
 
 
 def test_learning_rates_differ(screened, monkeypatch):
