@@ -224,8 +224,10 @@ def _torchvisions(name: str, head: str, checkpoint: str) -> ImageModel:
     build = torchvision.models.get_model_builder(architecture)
     if checkpoint:
         state = loading.read_checkpoint(Path(checkpoint))
-        told_apart = _told_apart(build, state) or len(classes)
-        network = build(weights=None, num_classes=told_apart)
+        network = build(weights=None, num_classes=len(classes))
+        told_apart = _told_apart(network, state, len(classes))
+        if told_apart != len(classes):
+            network = build(weights=None, num_classes=told_apart)
         loading.check_state(network, state, name)
         network.load_state_dict(state)
         classes = classes if told_apart == len(classes) else None
@@ -242,12 +244,18 @@ def _torchvisions(name: str, head: str, checkpoint: str) -> ImageModel:
     return ImageModel(name, network, preprocessing, classes)
 
 
-def _told_apart(build: Callable[..., nn.Module], state: dict[str, Tensor]) -> int | None:
-    """Return for how many classes weights are: as many as a part has that grows with them."""
-    with torch.device("meta"):
-        two, three = (build(weights=None, num_classes=k).state_dict() for k in (2, 3))
-    grows = [name for name in two if two[name].shape != three[name].shape and name in state]
-    return len(state[grows[0]]) if grows and state[grows[0]].ndim else None
+def _told_apart(network: nn.Module, state: dict[str, Tensor], published: int) -> int:
+    """Return for how many classes a state dict is: where it differs from a network for `published`.
+
+    That many there are where it does not, or where another part of it does not fit either.
+    """
+    for name, own in network.state_dict().items():
+        other = state.get(name, own)
+        if own.shape[:1] != (published,) or other.shape[:1] == own.shape[:1]:
+            continue
+        if other.ndim == own.ndim and other.shape[1:] == own.shape[1:]:
+            return len(other)
+    return published
 
 
 def _downloaded(

@@ -171,7 +171,7 @@ def test_model_that_cannot_be_had(name, why):
     sentence(name)
 
 
-@pytest.mark.parametrize("architecture", [SMALL, "resnet18"])
+@pytest.mark.parametrize("architecture", [SMALL, "resnet18", "regnet_y_400mf"])
 def test_torchvision_name_with_weights_for_other_classes(architecture):
     """What has been fine-tuned tells as many classes apart as its last layer says."""
     build = torchvision.models.get_model_builder(architecture)
