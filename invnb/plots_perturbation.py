@@ -80,22 +80,36 @@ def rows(pictures: Mapping[str, Mapping[str, np.ndarray]], columns: Sequence[str
     return figure
 
 
-def dots(table: pd.DataFrame, label: str, marks: Mapping[str, float] | None = None) -> Figure:
+def dots(
+    table: pd.DataFrame,
+    label: str,
+    marks: Mapping[str, float] | None = None,
+    by: str | None = None,
+) -> Figure:
     """Draw a value per row: a grey dot per seed, the mean with its interval.
 
     Args:
         table: one row per name and seed, with a value.
         label: of the axis.
         marks: values to draw as vertical lines, by what they are.
+        by: its column that parts the values of a name; each of its values has a colour.
 
     """
     names = list(dict.fromkeys(table.name))
-    figure, ax = plt.subplots(figsize=(7, 0.34 * len(names) + 1.0))
+    parts = list(dict.fromkeys(table[by])) if by else [None]
+    dodge = 0.8 - 0.8 / len(parts)  # where a strip plot puts the dots of each part
+    figure, ax = plt.subplots(figsize=(7, (0.2 + 0.14 * len(parts)) * len(names) + 1.0))
+    where = dict(data=table, x="value", y="name", order=names, hue=by, ax=ax)
     sns.pointplot(
-        table, x="value", y="name", order=names, errorbar=interval,
-        linestyle="none", markersize=5, err_kws={"linewidth": 2}, ax=ax,
+        **where, hue_order=parts if by else None, errorbar=interval, dodge=dodge if by else False,
+        linestyle="none", markersize=5, err_kws={"linewidth": 2},
     )  # fmt: skip
-    sns.stripplot(table, x="value", y="name", order=names, color="grey", alpha=0.5, size=3, ax=ax)
+    where |= dict(hue_order=parts, palette=["grey"] * len(parts), dodge=True) if by else {}
+    sns.stripplot(**where, color=None if by else "grey", alpha=0.5, size=3, legend=False)
+    if by:
+        ax.legend(
+            title=by, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8
+        )
     for name, value in (marks or {}).items():
         ax.axvline(value, color="black", ls=":", lw=1)
         ax.text(value, -0.7, name, ha="center", fontsize=8)

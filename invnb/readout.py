@@ -7,13 +7,14 @@ numbers.
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.svm import SVC
 from torch import Tensor
 
 C, GAMMA, TOLERANCE = 100.0, 0.1, 1e-3
 READERS = {
     "logistic": lambda: LogisticRegression(C=C, tol=TOLERANCE, max_iter=300),
-    "svm": lambda: SVC(C=C, kernel="rbf", gamma=GAMMA, tol=TOLERANCE),
+    "svm": lambda: SVC(C=C, kernel="precomputed", tol=TOLERANCE),
 }
 
 
@@ -34,8 +35,14 @@ def accuracies(
     codes, labels = (part.cpu().numpy() for part in training)
     middle = codes.mean(0)
     size = np.sqrt(np.square(codes - middle).sum(1).mean())
-    fitted = READERS[reader]().fit((codes - middle) / size, labels)
+    known = (codes - middle) / size
+
+    def features(x: np.ndarray) -> np.ndarray:
+        # its own kernel takes the machine five times as long as one matrix product does
+        return rbf_kernel(x, known, gamma=GAMMA) if reader == "svm" else x
+
+    fitted = READERS[reader]().fit(features(known), labels)
     return {
-        name: float(fitted.score((c.cpu().numpy() - middle) / size, y.cpu().numpy()))
+        name: float(fitted.score(features((c.cpu().numpy() - middle) / size), y.cpu().numpy()))
         for name, (c, y) in tests.items()
     }

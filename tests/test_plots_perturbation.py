@@ -39,6 +39,23 @@ def test_dots_show_every_seed_and_the_mean():
     assert [t.get_text() for t in ax.texts] == ["all on"]
 
 
+def test_dots_in_parts_lie_beside_the_means_that_they_belong_to():
+    table = pd.DataFrame(
+        [(n, k, v) for n in "AB" for k, v in (("x", 0.1), ("x", 0.3), ("y", 0.7))],
+        columns=["name", "kind", "value"],
+    )
+    (ax,) = plots_perturbation.dots(table, "share", by="kind").axes
+    assert [t.get_text() for t in ax.get_legend().texts] == ["x", "y"]
+    shown = np.concatenate([c.get_offsets() for c in ax.collections])
+    assert sorted(shown[:, 0]) == pytest.approx(sorted(table.value))
+    means = np.concatenate([np.c_[line.get_data()] for line in ax.lines if len(line.get_xdata())])
+    for x, mean, side in ((0.1, 0.2, -0.2), (0.7, 0.7, 0.2)):
+        heights = shown[np.isclose(shown[:, 0], x), 1]
+        assert sorted(heights) == pytest.approx([side, 1 + side], abs=0.1)  # but for their jitter
+        heights = means[np.isclose(means[:, 0], mean), 1]
+        assert sorted(heights) == pytest.approx([side, 1 + side])
+
+
 def test_points_and_the_line_that_joins_means():
     table = pd.DataFrame(
         [("A", 0, 1, 2), ("A", 1, 3, 4), ("B", 0, 5, 6)], columns=["encoder", "seed", "x", "y"]
