@@ -1,6 +1,6 @@
 """Numbers that the perturbation chapter compares encoders by, beside those of perturbed pictures.
 
-Axes: N images or places, C capsules, K classes.
+Axes: N images or places, E numbers of a code, C capsules, K classes.
 """
 
 import copy
@@ -50,6 +50,22 @@ def changed_by_feedback(encoder: PredCaps, images: Tensor) -> float:
         kept, would = state.chosen > 0, plain.chosen > 0
         shares.append(((kept & ~would).sum() / kept.sum()).item())
     return float(np.mean(shares))
+
+
+def in_deviations(codes: Tensor, usual: Tensor) -> float:
+    """Return how far numbers lie from their mean, in root mean square: 1 for the usual codes.
+
+    In standard deviations of each number over the usual codes; those that do not vary there are
+    left out.
+
+    Args:
+        codes: `[N, E]`.
+        usual: `[M, E]`, such as those of training.
+
+    """
+    mean, deviation = usual.mean(0), usual.std(0, correction=0)
+    live = deviation > 0
+    return ((codes - mean)[:, live] / deviation[live]).square().mean().sqrt().item()
 
 
 def at_equal_error(errors: Sequence[float], areas: Sequence[float], error: float) -> float:

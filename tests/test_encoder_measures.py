@@ -11,6 +11,7 @@ from invnb.encoder_measures import (
     at_equal_error,
     changed_by_feedback,
     effect,
+    in_deviations,
     information,
     least_use,
 )
@@ -96,3 +97,10 @@ def test_information_of_a_worked_case():
         + 0.5 * log(0.5 / (0.75 * 0.5))
     )  # fmt: skip
     assert information(there, labels, 2)[1] == pytest.approx(shared / entropy)
+
+
+def test_distances_in_deviations():
+    usual = torch.tensor([[1.0, 5.0, 7.0], [3.0, 5.0, -1.0]])  # means 2, 5, 3; deviations 1, 0, 4
+    assert in_deviations(usual, usual) == pytest.approx(1)
+    codes = torch.tensor([[4.0, 9.0, 3.0], [2.0, 0.0, 19.0]])  # 2 and 0, 0 and 4 deviations
+    assert in_deviations(codes, usual) == pytest.approx(((4 + 16) / 4) ** 0.5)

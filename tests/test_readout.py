@@ -37,6 +37,13 @@ def test_accuracy_against_the_model_on_codes_of_length_one(reader, model):
         assert found[key] == pytest.approx(expected, abs=0.005)
 
 
+def test_more_codes_than_a_kernel_is_kept_for_are_read_alike(monkeypatch):
+    found = readout.accuracies("svm", TRAINING, {"test": TEST})
+    monkeypatch.setattr(readout, "AT_ONCE", 200)
+    monkeypatch.setattr(readout, "rbf_kernel", None)
+    assert readout.accuracies("svm", TRAINING, {"test": TEST}) == pytest.approx(found, abs=0.005)
+
+
 @pytest.mark.parametrize("reader", readout.READERS)
 def test_where_codes_lie_and_in_what_unit_does_not_matter(reader):
     moved = [(40 * codes - 7, labels) for codes, labels in (TRAINING, TEST)]
