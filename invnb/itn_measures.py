@@ -157,7 +157,7 @@ def over_controls(net: InvariantTransformerNet, part: str, points: int = POINTS)
 
 def rank_correlation(
     net: InvariantTransformerNet, part: str, points: int = POINTS, loss_on: str = "sampler"
-) -> float | None:
+) -> float:
     """Return Spearman's correlation of |A - I| and the sum of the control's numbers (CS-12).
 
     That sum is what weights the loss of the part.
@@ -169,8 +169,8 @@ def rank_correlation(
         loss_on: `sampler`, or `image` to measure space by the sampler's inverse.
 
     Returns:
-        -1 to 1; None where all matrices are equally far from the identity, or the controller has
-        nearly the same for all (`variation` below `CONSTANT`), so that ranks mean nothing.
+        -1 to 1; 0 where all matrices are equally far from the identity, or the controller has
+        nearly the same for all (`variation` below `CONSTANT`): it does not follow its control.
 
     """
     one_of("loss_on", loss_on, LOSS_ON)
@@ -180,7 +180,7 @@ def rank_correlation(
     along = torch.linspace(0, 1, points, dtype=torch.float64)
     control, far = torch.cartesian_prod(along, along).sum(1), magnitude(matrices).flatten()
     if (far == far[0]).all() or _variation(matrices) < CONSTANT:
-        return None
+        return 0.0
     # sums of equal parts differ in their last bits, which are no ranks
     return float(spearmanr(control.mul(points - 1).round(), far).statistic)
 
@@ -281,7 +281,7 @@ def reach(
 
 def furthest_borne(
     agreements: Mapping[float, float | None], magnitudes: Mapping[float, float], level: float
-) -> float | None:
+) -> float:
     """Return how far weighted sums go that keep as many classes as the switch does (CS-17).
 
     Args:
@@ -290,11 +290,12 @@ def furthest_borne(
         level: agreement of the switch's net.
 
     Returns:
-        The largest magnitude at an agreement of the level or above; None where no net has that.
+        The largest magnitude at an agreement of the level or above; 0, the identity's, which keeps
+        all classes, where no net has that.
 
     """
     borne = [magnitudes[w] for w, kept in agreements.items() if kept is not None and kept >= level]
-    return max(borne, default=None)
+    return max(borne, default=0.0)
 
 
 def diverged(losses: Tensor, classes: int) -> bool:
