@@ -69,8 +69,8 @@ def _right_and_invariant(found: Sequence[Network]) -> Iterator[str]:
         f"{right.value('same_prediction'):.1%} of them one prediction in all four poses; its "
         f"saliency maps agree at {right.value('SI'):.2f}. {knows.title}, whose weights know the "
         f"group, is right about {knows.value('accuracy'):.1%}, and its maps agree at "
-        f"{knows.value('SI'):.2f}. The distance between these two agreements is what counting "
-        "right answers does not see."
+        f"{knows.value('SI'):.2f}, by construction. They are also of different sizes, and learned "
+        "from different angles; counting right answers tells none of this."
     )
 
 

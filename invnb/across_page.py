@@ -165,7 +165,7 @@ def _sentences(found: Sequence[Network]) -> Iterator[str]:
 
 
 def _most_and_least(networks: Sequence[Network]) -> str:
-    """Return which transformation leaves some networks least of their accuracy, and which most."""
+    """Tell which transformation leaves some networks least of their accuracy, and which most."""
     costs: dict[str, list[float]] = {}
     for network in networks:
         for transformation, kept in across_table.kept(network.measured, network.name).items():
@@ -174,7 +174,7 @@ def _most_and_least(networks: Sequence[Network]) -> str:
             )
     means = {t: sum(v) / len(v) for t, v in costs.items()}
     worst, least = min(means, key=means.get), max(means, key=means.get)
-    return f"least by {worst} ({means[worst]:.0%}), most by {least} ({means[least]:.0%})"
+    return f"{worst} leaves least ({means[worst]:.0%}), {least} most ({means[least]:.0%})"
 
 
 def _reasons(found: Sequence[Network]) -> str:

@@ -86,7 +86,7 @@ def figures(folder: Path, shown: Iterable[Shown], rows: Rows) -> str:
         found = f"{about[0]['statement']} {about[0]['verdict'].capitalize()}." if about else ""
         lines += [f":::{{grid-item-card}} {figure.title}"]
         lines += [f":img-bottom: ../generated/{figure.id}.{one.suffix}"]
-        lines += [f":img-alt: {figure.alt} {found}".rstrip(), "", figure.front, ""]
+        lines += [f":img-alt: {figure.alt.rstrip('.')}. {found}".rstrip(), "", figure.front, ""]
         if about:
             row, value = about[0], _value(about[0])
             lines += [

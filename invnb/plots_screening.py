@@ -160,9 +160,8 @@ def thresholds(table: pd.DataFrame, units: Mapping[str, str]) -> Figure:
             drawn = ax.errorbar(there.value, there.y, xerr=error, fmt="o", ms=3, lw=1, label=model)
             ax.plot(beyond.value, beyond.y, ">", ms=5, mfc="none", color=drawn.lines[0].get_color())
         ax.set_yticks(range(len(classes)), classes, fontsize=7)
-        ax.set_xlim(
-            0, 1.06 * table.loc[table.transformation == name, ["value", "high"]].max().max()
-        )
+        end = table.loc[table.transformation == name, ["value", "high"]].max().max()
+        ax.set_xlim(0, 1.06 * end if end > 0 else 1)  # a network that gets nothing right has none
         ax.set_xlabel(f"{name.replace('_', ' ')} ({units[name]})", fontsize=8)
     axes[0, 0].invert_yaxis()
     _legend_below(figure, axes[0, 0])

@@ -203,6 +203,17 @@ def test_page_opened_as_a_file_renders(browser, site, chapters):
     assert failed == []
 
 
+def test_first_view_needs_no_scripts(browser, address, pages, chapters):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for path in [p for p in pages if p.endswith("book/intro.html")] + chapters:
+        page.goto(urljoin(address, path))
+        assert page.locator("article h1").is_visible(), path
+        assert page.locator("article p").first.is_visible(), path
+        assert page.locator("article :is(table, svg, img)").first.is_visible(), path
+    context.close()
+
+
 def test_no_internal_link_is_broken(open_page, pages, site, address):
     page = open_page(pages[0])
     anchors, links = {}, []

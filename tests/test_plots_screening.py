@@ -86,6 +86,13 @@ def test_thresholds_have_their_intervals():
     assert segments[:, 0].tolist() == [0.5, 2.0]
 
 
+def test_thresholds_of_networks_that_get_nothing_right_are_empty():
+    row = {"model": "A", "transformation": "zoom", "class": "cat", "value": np.nan}
+    table = pd.DataFrame([row | {"low": np.nan, "high": np.nan, "reached": False}])
+    (ax,) = plots_screening.thresholds(table, {"zoom": "octaves"}).axes
+    assert ax.get_xlim() == (0, 1)
+
+
 def test_training_is_shown_raw_and_smoothed():
     values = np.arange(100.0)
     figure = plots_screening.training({"A": {"loss": values, "accuracy": values}}, window=10)
