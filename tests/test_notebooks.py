@@ -74,6 +74,18 @@ def test_no_cell_rebinds_a_parameter_or_the_data(path):
     assert {name: bound[name] for name in once if bound[name] != 1} == {}
 
 
+def test_no_cell_rebinds_a_function_of_another(path):
+    """In Jupyter, a reader runs single cells again."""
+    trees = [ast.parse(cell.source) for cell in code_cells(path)]
+    body = [node for tree in trees for node in tree.body]
+    functions = [node.name for node in body if isinstance(node, ast.FunctionDef)]
+    imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+    imported = {alias.asname or alias.name for node in imports for alias in node.names}
+    assert len(functions) == len(set(functions))
+    assert imported.isdisjoint(functions)
+    assert imported.union(functions) & {name for tree in trees for name in _bound(tree)} == set()
+
+
 def test_nothing_names_a_folder_of_some_machine(path):
     assert not OF_A_MACHINE.search(path.read_text(encoding="utf-8"))
 
