@@ -85,6 +85,12 @@ class Claim:
         return tuple(dict.fromkeys(q.name for c in conditions for q in c.quantities))
 
     @property
+    def can_hold(self) -> bool:
+        """Whether the published spread leaves room for an interval inside of the margins."""
+        within = [c for c in self.criterion if isinstance(c, criteria.Within)]
+        return all(condition.can_hold(self.published) for condition in within)
+
+    @property
     def criterion_text(self) -> str:
         """The criterion on one line."""
         return "; ".join(condition.text for condition in self.criterion)

@@ -152,6 +152,11 @@ class Within(_OfOne):
         """The condition in words."""
         return f"{self.quantity} - published within ± {self.margin:g}"
 
+    def can_hold(self, published: Published) -> bool:
+        """Return whether the published spread alone, with none of ours, fits into the margin."""
+        ours = np.full(2, published["value"])
+        return self.judge({self.quantity: ours}, published).state == HOLDS
+
     def judge(self, columns: Columns, published: Published) -> Outcome:
         """Return the outcome of Welch's interval of the difference."""
         estimate = statistics.welch(

@@ -34,6 +34,29 @@ def at_equal(
     return np.asarray(y, dtype=float) + slope * (np.asarray(goal, dtype=float) - np.asarray(x))
 
 
+def between(
+    x0: Sequence[float],
+    y0: Sequence[float],
+    x1: Sequence[float],
+    y1: Sequence[float],
+    goal: Sequence[float],
+) -> np.ndarray:
+    """Return what y is at x = goal on the line between two points, seed by seed.
+
+    Args:
+        x0: of each seed's first point, such as sigma_max at one weight.
+        y0: of the same.
+        x1: of each seed's second point.
+        y1: of the same.
+        goal: value of x of each seed; beyond both points, the nearer one's y is returned.
+
+    """
+    found = []
+    for near, far, at in zip(zip(x0, y0, strict=True), zip(x1, y1, strict=True), goal, strict=True):
+        found.append(float(np.interp(at, *zip(*sorted((near, far)), strict=True))))
+    return np.array(found)
+
+
 def bracket(values: Mapping[float, float], goal: float) -> tuple[float, float] | None:
     """Return the two neighbouring settings whose values enclose the goal, the nearer one first.
 

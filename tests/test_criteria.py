@@ -144,6 +144,14 @@ def test_within_a_margin(ours, expected):
     assert outcome.state == expected
 
 
+@pytest.mark.parametrize(("sd", "expected"), [(0.02, True), (0.05, True), (0.07, False)])
+def test_a_published_spread_may_leave_no_room_in_the_margin(sd, expected):
+    """Of four networks, t is 3.18, so that a spread of .063 fills a margin of .1."""
+    published = {"value": 0.95, "sd": sd, "n": 4, "unit": "cosine"}
+    condition = parse({"within": "T3.IR.SI", "margin": 0.1}, published)
+    assert condition.can_hold(published) == expected
+
+
 LI = {"value": 98.6, "sd": 5.4, "n": 4, "unit": "squared logits"}
 SMALL = {"value": 0.02, "sd": 0.0, "n": 4, "unit": "squared logits"}
 ZERO = {"value": 0.0, "sd": 0.0, "n": 4, "unit": "squared logits"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from invnb.matching import at_equal, bracket
+from invnb.matching import at_equal, between, bracket
 
 X = np.array([0.55, 0.61, 0.58, 0.70])
 OFFSETS = np.array([0.3, -0.1, 0.02, 0.5])
@@ -35,6 +35,11 @@ def test_differences_between_seeds_survive():
     line, gain = ((0, 1), (1, 0.4)), np.array([0.4, 0.0, -0.3, 0.01])
     before, after = at_equal(X, OFFSETS, line, 0.65), at_equal(X, OFFSETS + gain, line, 0.65)
     assert after - before == pytest.approx(gain)
+
+
+def test_between_two_points_of_each_seed():
+    x0, y0, x1, y1 = [1, 4, 1, 1], [10, 20, 10, 10], [3, 2, 3, 3], [30, 40, 30, 30]
+    assert between(x0, y0, x1, y1, [2, 3.5, 0, 9]).tolist() == [20, 25, 10, 30]
 
 
 def test_equal_x_has_no_slope():
