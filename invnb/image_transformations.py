@@ -21,8 +21,9 @@ Readings, where the source is silent or its print is damaged:
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache, partial
 from itertools import product
-from math import ceil, log2
+from math import ceil, cos, log2, radians, sin
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ from invnb.errors import InvnbError
 
 GRAY = (0.299, 0.587, 0.114)
 REACH = 5  # standard deviations that the blur looks far: what lies beyond weighs 6e-7
+# Magnitudes whose grids and matrices are kept, as making one takes as long as half of a small
+# network's pass: more than any of the eleven has. A grid of 224 x 224 pixels takes 400 kB.
+KEPT = 32
 
 Magnitude = float | tuple[float, float]
 
@@ -54,10 +58,13 @@ def translate_y(images: Tensor, heights: float | Tensor) -> Tensor:
 
 def rotate(images: Tensor, degrees: float | Tensor) -> Tensor:
     """Return I(rot((x, y), -v)): the images turned counter-clockwise about their centre."""
-    angles = _numbers(degrees, images).deg2rad()
-    cos, sin = angles.cos(), angles.sin()
+    if isinstance(degrees, Tensor):
+        angles = _numbers(degrees, images).deg2rad()
+        c, s = angles.cos(), angles.sin()
+    else:
+        c, s = cos(radians(degrees)), sin(radians(degrees))
     h, w = images.shape[-2:]
-    turned = _sampled(images, cos, -sin * (h / w), 0.0, sin * (w / h), cos, 0.0)
+    turned = _sampled(images, c, -s * (h / w), 0.0, s * (w / h), c, 0.0)
     return _kept(images, turned, degrees == 0)
 
 
@@ -104,10 +111,14 @@ def grayscale(images: Tensor, share: float | Tensor) -> Tensor:
 
 def blur(images: Tensor, pixels: float | Tensor) -> Tensor:
     """Return the images convolved with a Gaussian of standard deviation `pixels`, 0 or more."""
-    deviation = _numbers(pixels, images)
+    _refuse_whole_numbers(images)
+    if isinstance(pixels, Tensor):
+        matrix = partial(_gaussian_matrix, _numbers(pixels, images))
+    else:
+        matrix = partial(_kept_gaussian, float(pixels), images.dtype, images.device)
     height, width = images.shape[-2:]
-    rows = _gaussian_matrix(deviation, height)
-    columns = rows if width == height else _gaussian_matrix(deviation, width)
+    rows = matrix(height)
+    columns = rows if width == height else matrix(width)
     return _kept(images, rows @ images @ columns.mT, pixels == 0)
 
 
@@ -250,10 +261,15 @@ def transformations(names: Iterable[str] = ELEVEN) -> tuple[Transformation, ...]
 
 def _numbers(magnitude: float | Tensor, images: Tensor) -> Tensor:
     """Return magnitudes as `[1, 1, 1, 1]` or `[B, 1, 1, 1]`."""
-    if not images.is_floating_point():  # products would be cut to whole numbers
-        raise InvnbError(f"images of {images.dtype} are not allowed: floating point is, 0 to 255")
+    _refuse_whole_numbers(images)
     numbers = torch.as_tensor(magnitude, dtype=images.dtype, device=images.device)
     return numbers.reshape(-1, 1, 1, 1)
+
+
+def _refuse_whole_numbers(images: Tensor) -> None:
+    """Raise where products would be cut to whole numbers."""
+    if not images.is_floating_point():
+        raise InvnbError(f"images of {images.dtype} are not allowed: floating point is, 0 to 255")
 
 
 def _kept(images: Tensor, transformed: Tensor, neutral: bool | Tensor) -> Tensor:
@@ -270,11 +286,33 @@ def _sampled(images: Tensor, *matrix: float | Tensor) -> Tensor:
 
     `matrix` has the two rows of A: six entries, each a number or one for each image.
     """
-    entries = torch.broadcast_tensors(*(_numbers(entry, images).flatten() for entry in matrix))
-    rows = torch.stack(entries, 1).view(-1, 2, 3)  # (1 or B, 2, 3)
-    grid = affine_grid(rows, [len(rows), *images.shape[1:]], align_corners=False)
+    _refuse_whole_numbers(images)
+    if any(isinstance(entry, Tensor) for entry in matrix):
+        entries = torch.broadcast_tensors(*(_numbers(entry, images).flatten() for entry in matrix))
+        rows = torch.stack(entries, 1).view(-1, 2, 3)  # (1 or B, 2, 3)
+        grid = affine_grid(rows, [len(rows), *images.shape[1:]], align_corners=False)
+    else:
+        grid = _kept_grid(matrix, images.shape[-2:], images.dtype, images.device)
     grid = grid.expand(len(images), -1, -1, -1)  # (B, H, W, 2)
     return grid_sample(images, grid, mode="bilinear", align_corners=False)
+
+
+@lru_cache(KEPT)
+@torch.inference_mode(mode=False)  # what is kept must do for a network that learns, too
+def _kept_grid(
+    matrix: tuple[float, ...], size: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return the grid `[1, H, W, 2]` of coordinates that a matrix looks up."""
+    rows = torch.tensor(matrix, dtype=dtype, device=device).view(1, 2, 3)
+    return affine_grid(rows, [1, 1, *size], align_corners=False)
+
+
+@lru_cache(KEPT)
+@torch.inference_mode(mode=False)
+def _kept_gaussian(deviation: float, dtype: torch.dtype, device: torch.device, size: int) -> Tensor:
+    """Return the matrix of `_gaussian_matrix` for one deviation, `[1, 1, size, size]`."""
+    of_all = torch.tensor(deviation, dtype=dtype, device=device).view(1, 1, 1, 1)
+    return _gaussian_matrix(of_all, size)
 
 
 def _gaussian_matrix(deviation: Tensor, size: int) -> Tensor:

@@ -365,3 +365,19 @@ def test_a_gradient_reaches_the_magnitude():
         v = torch.tensor([magnitude] * 3, requires_grad=True)
         function(make(), v).square().mean().backward()
         assert v.grad.abs().min() > 0
+
+
+@pytest.mark.parametrize("name", ["translation_x", "rotation", "zoom", "blur"])
+def test_what_is_kept_from_a_screening_does_for_gradients_and_other_sizes(name):
+    one = TRANSFORMATIONS[name]
+    magnitude = one.magnitudes[-2]
+    with torch.inference_mode():
+        small, large = (one(make(size=size), magnitude) for size in ((32, 32), (12, 18)))
+    for size, screened in (((32, 32), small), ((12, 18), large)):
+        images = make(size=size).requires_grad_()
+        again = one(images, magnitude)
+        again.sum().backward()
+        assert torch.equal(again, screened)
+        assert images.grad.abs().max() > 0
+        exact = one(make(size=size, dtype=torch.float64), magnitude)
+        torch.testing.assert_close(exact.float(), screened, rtol=1e-4, atol=1e-3)
