@@ -10,6 +10,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,7 @@ def _imported(code: str) -> set[str]:
     return {n for n in names if n.startswith("invnb.") and _module_path(n).is_file()}
 
 
+@lru_cache(256)  # a key is asked for with every network and table
 def _fingerprint(code: str) -> str:
     """Return `code` as a canonical dump of its syntax tree, without docstrings."""
     tree = ast.parse(code)
