@@ -15,8 +15,9 @@ is *undecided* in between, or where there is no interval. Six forms, as written 
   published mean and deviation become those of the log-normal distribution that has them. With
   `or_both_below`, it holds as well when the published mean and our interval are below this.
 - `{predicted: M, or_within: 0.005}`: the published value, of one network, lies in the prediction
-  interval for one more of ours, or our mean is this near to it; never undecided.
-- `{upper: M, at_least: 0.95}`: the interval's upper limit reaches 0.95; never undecided.
+  interval for one more of ours, or our mean is this near to it; undecided for one seed that is
+  not near.
+- `{upper: M, at_least: 0.95}`: the interval's upper limit reaches 0.95; undecided for one seed.
 - `{reached: M, at_least: 8}`: the measurement's mean does; never undecided. For counts of what
   intervals decided, and for limits of intervals, where the spread is in the number already.
 """

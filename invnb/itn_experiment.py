@@ -19,8 +19,14 @@ from invnb.itn_training import ITNCourse, Learned, learn
 from invnb.provenance import code_hash
 from invnb.screening_experiment import OnPixels
 
-# What decides how a net turns out, but for the classifier, which its fingerprint tells.
-TRAINING_CODE = ("invnb.itn", "invnb.itn_training", "invnb.image_training", "invnb.cifar_nets")
+# What all of it runs through; a classifier's fingerprint tells its weights.
+CODE = (
+    "invnb.cifar_nets",
+    "invnb.image_models",
+    "invnb.image_training",
+    "invnb.itn",
+    "invnb.itn_training",
+)
 
 
 def learned(
@@ -39,7 +45,8 @@ def learned(
     key = _key(model, images) | {
         "course": asdict(course),
         "seed": seed,
-        "code": code_hash(*TRAINING_CODE),
+        "labels": tensors_hash(labels),
+        "code": code_hash(*CODE),
     }
 
     def measure() -> dict[str, Tensor]:
@@ -69,7 +76,7 @@ def agreement(model: ImageModel, net: Learned, images: Tensor) -> Tensor:
 
     key = _key(model, images) | {
         "net": tensors_hash(*net.state.values()),
-        "code": code_hash("invnb.itn", "invnb.itn_measures"),
+        "code": code_hash(*CODE, "invnb.itn_measures"),
     }
     return measure_or_load(key, measure)["kept"]
 
@@ -97,7 +104,7 @@ def searched(
         return {"colour": found.colour[None], "sampler": found.sampler[None]}
 
     key = _key(model, images) | about
-    key |= {"labels": tensors_hash(labels), "code": code_hash("invnb.itn", "invnb.random_search")}
+    key |= {"labels": tensors_hash(labels), "code": code_hash(*CODE, "invnb.random_search")}
     found = measure_or_load(key, measure)
     return found["colour"].to(images.device), found["sampler"].to(images.device)
 

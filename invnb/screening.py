@@ -28,6 +28,7 @@ CODE = (  # that tables are made by, but for networks of one's own, see `ImageMo
     "invnb.cifar_nets",
     "invnb.image_models",
     "invnb.image_transformations",
+    "invnb.labelled_images",
     "invnb.screening",
     "invnb.screening_table",
 )
@@ -77,7 +78,7 @@ def screen(
     model.network.to(device).eval()  # not in inference mode: weights that move could learn no more
     images = images.labelled_for(model.classes, outputs(model, images, device))
     table = create(
-        (folder or cache_dir() / "screenings") / _digest(model, images, seed),
+        (folder or cache_dir() / "screenings") / _digest(model, images, seed, device),
         {
             "model": model.name,
             "classes": images.classes,
@@ -144,7 +145,9 @@ def outputs(model: ImageModel, images: LabelledImages, device: torch.device | st
     return logits.shape[1]
 
 
-def _digest(model: ImageModel, images: LabelledImages, seed: int) -> str:
+def _digest(
+    model: ImageModel, images: LabelledImages, seed: int, device: torch.device | str
+) -> str:
     """Return what stands for everything that determines a table but its transformations."""
     key = {
         "model": model.fingerprint(),
@@ -153,6 +156,7 @@ def _digest(model: ImageModel, images: LabelledImages, seed: int) -> str:
         "classes": images.classes,
         "seed": seed,
         "block": BLOCK,
+        "platform": [torch.__version__, torch.device(device).type],
         "code": code_hash(*CODE),
     }
     return sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]

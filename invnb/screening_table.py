@@ -7,7 +7,8 @@ Axes: N images, M magnitudes of a transformation, K classes. A table is a folder
     000000/rotation-1f0c2a77.npz    images 0 to 511 at all magnitudes of one transformation
 
 with one file for each transformation and block of images, written in one step. The figures in its
-name stand for the magnitudes. With up to 64 classes a file holds
+name stand for the magnitudes, and for the code of a transformation of one's own. With up to 64
+classes a file holds
 
     softmax     float32 [M, B, K]
 
@@ -25,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from inspect import getsource
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -87,7 +89,8 @@ class Table:
 
     def file(self, transformation: Transformation, start: int) -> Path:
         """Return the file of the block of images that begins with `start`."""
-        digest = sha256(json.dumps(transformation.magnitudes).encode()).hexdigest()[:8]
+        about = [transformation.neutral, transformation.magnitudes, _own_code(transformation)]
+        digest = sha256(json.dumps(about).encode()).hexdigest()[:8]
         return self.folder / f"{start:06d}" / f"{transformation.name}-{digest}.npz"
 
     def predicted(self, name: str) -> np.ndarray:
@@ -247,6 +250,23 @@ def create(
     _write(folder / "about.json", lambda handle: handle.write(text))
     _write(folder / "labels.npy", lambda handle: np.save(handle, np.array(labels, np.int64)))
     return Table(folder, transformations)
+
+
+def _own_code(transformation: Transformation) -> str:
+    """Return what stands for a function that is not one of ours, "" for one that is.
+
+    Its source and what it closes over. Where there is no source, as with `functools.partial`, what
+    it is printed as, which differs from process to process.
+    """
+    function = transformation.function
+    if getattr(function, "__module__", None) == Transformation.__module__:
+        return ""  # `invnb.screening.CODE` has it
+    try:
+        source = getsource(function)
+    except (OSError, TypeError):
+        return repr(function)
+    cells = getattr(function, "__closure__", None) or ()
+    return "\n".join([source, *(repr(cell.cell_contents) for cell in cells)])
 
 
 def _write(file: Path, fill: Callable[[BinaryIO], object]) -> None:

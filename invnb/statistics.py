@@ -1,7 +1,8 @@
 """Means and 95 % intervals over seeds.
 
-A seed is one trained network, the unit that the sources' claims are about, so every interval here
-is over seeds. One value has no spread: its interval is None, and the estimate says why.
+A seed is one trained network, the unit that the sources' claims are about. (The screening has one
+network of a kind: its values are of disjoint parts of the images.) One value has no spread: its
+interval is None, and the estimate says why.
 """
 
 import math

@@ -71,7 +71,7 @@ def over_seeds(sweep: Sweep, measurement: str) -> pd.DataFrame:
     Columns: the swept parameters, mean, low, high, n; low and high are missing where n is 1.
 
     Raises:
-        InvnbError: no point has this measurement, or it is a curve.
+        InvnbError: no point has this measurement, or a number for it, or it is a curve.
 
     """
     of = sweep.table[sweep.table.measurement == measurement]
@@ -81,6 +81,8 @@ def over_seeds(sweep: Sweep, measurement: str) -> pd.DataFrame:
     if of["axis"].notna().any():
         raise InvnbError(f"{measurement} is a curve: the table has its values, a plot needs one")
     of = of[of.value.notna()]
+    if of.empty:
+        raise InvnbError(f"no point has a number for {measurement!r}: all give a reason instead")
     # A seed counts once, also where two points have it; what belongs to no seed counts each time.
     of = of[of.seed.isna() | ~of.duplicated([*sweep.swept, "seed"])]
     groups = of.groupby(sweep.swept, sort=False, dropna=False) if sweep.swept else [((), of)]
@@ -95,8 +97,9 @@ def over_seeds(sweep: Sweep, measurement: str) -> pd.DataFrame:
 
 
 def scalars(sweep: Sweep) -> list[str]:
-    """Return the names of the measurements that are numbers, not curves."""
-    return sorted(sweep.table[sweep.table["axis"].isna()].measurement.unique())
+    """Return the names of the measurements that are numbers, not curves, at one point or more."""
+    numbers = sweep.table["axis"].isna() & sweep.table.value.notna()
+    return sorted(sweep.table[numbers].measurement.unique())
 
 
 def _rows(measurements: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -123,7 +123,7 @@ class Thresholds:
         classes: the K classes that there are images of.
         n: images of each that are right at the neutral magnitude, `[K]`.
         end: the largest distance that was screened.
-        values: thresholds, `[K]`; `end` where fewer than half of the images flip up to there, NaN
+        values: thresholds, `[K]`; `end` where half of the images do not flip before it, NaN
             where no image is right to begin with.
         samples: the same of R bootstrap samples of the images, `[R, K]`.
 
@@ -245,13 +245,13 @@ def _resampled(n: int, samples: int, seed: list[int]) -> np.ndarray:
 
 
 def _half(standing: np.ndarray, total: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    """Return where sums `[R, D]` that fall from `total` `[R]` cross its half; the end if never.
+    """Return where sums `[R, D]` that fall from `total` `[R]` reach its half; the end if never.
 
     NaN where the total is 0.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         share = standing / total[:, None]
-    below = share < 0.5
+    below = share <= 0.5
     i = np.where(below.any(1), below.argmax(1), len(distances) - 1)
     rows = np.arange(len(share))
     before, after = share[rows, i - 1], share[rows, i]

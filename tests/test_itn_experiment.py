@@ -25,6 +25,8 @@ def test_a_net_is_learned_once(screened, monkeypatch):
     again = itn_experiment.learned(model, images, labels, course, 0)
     assert torch.equal(first.record.cnn_loss, again.record.cnn_loss)
     assert first.state.keys() == again.state.keys()
+    with pytest.raises(TypeError):  # other labels are another net
+        itn_experiment.learned(model, images, labels.flip(0), course, 0)
 
 
 @pytest.fixture

@@ -184,6 +184,22 @@ def test_nothing_is_done_twice():
     assert again.network.seen == 3 + N * 13
 
 
+def test_transformations_of_ones_own_under_one_name_are_two():
+    def brighter(by):
+        return lambda images, v: (images + by * v).clamp(0, 255)
+
+    first, second, other = (
+        replace(TRANSFORMATIONS["brightness"], function=function)
+        for function in (brighter(100), brighter(200), lambda images, v: images * (1 - abs(v)))
+    )
+    found = [screen(model(), pictures(), [one]).softmax_of_label("brightness") for one in
+             (first, second, other, TRANSFORMATIONS["brightness"])]  # fmt: skip
+    assert not any(np.array_equal(a, b) for i, a in enumerate(found) for b in found[:i])
+    again = model()
+    screen(again, pictures(), [replace(first, function=brighter(100))])
+    assert again.network.seen == 1  # the same source, and the same number in it
+
+
 def test_a_torn_file_is_made_again():
     table = screen(model(), pictures(), ["zoom"])
     expected = as_one(table, "zoom")
@@ -215,7 +231,7 @@ def test_what_determines_a_table_has_a_folder_of_its_own():
 def test_a_table_is_made_anew_when_code_that_it_rests_on_changes(monkeypatch):
     before = screen(model(), pictures(), ["grayscale"]).folder
     read = provenance._fingerprint
-    for name in ("image_transformations", "image_models", "screening_table", "cifar_nets"):
+    for name in ("image_transformations", "labelled_images", "screening_table", "cifar_nets"):
         text = provenance._module_path(f"invnb.{name}").read_text(encoding="utf-8")
         monkeypatch.setattr(
             provenance, "_fingerprint", lambda code, text=text: read(code) + "x" * (code == text)

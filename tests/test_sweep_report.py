@@ -125,6 +125,17 @@ def test_wrong_names_are_sentences(folder, options, sentence):
     assert not (folder / "report").exists()
 
 
+def test_a_measurement_without_a_number_is_left_out(tmp_path):
+    none = measurement("T.none", [None], unit="1", seeds=[0], reason="not reached")
+    of = {"T.score": scores(1.0, [0]), "T.none": none}
+    results.write_json(tmp_path / "seeds=0" / "tiny.json", result(1.0, [0], **of))
+    page = sweep_report.write("tiny", tmp_path).read_text()
+    assert "T.score" in page
+    assert "T.none" not in page
+    with pytest.raises(InvnbError, match=r"no point has a number for 'T\.none'"):
+        sweep_report.write("tiny", tmp_path, measurements=["T.none"])
+
+
 def test_nothing_to_report(tmp_path):
     with pytest.raises(InvnbError, match="there are no points of tiny in"):
         sweep_report.write("tiny", tmp_path)

@@ -120,12 +120,19 @@ def test_class_thresholds_worked(tmp_path):
     assert found.reached.tolist() == [True]
 
 
+def test_a_threshold_is_the_least_distance_with_half_of_the_images_left(tmp_path):
+    """One of two flips at 1, the other at 4: half are left from 1 on, as the equation counts."""
+    predicted = np.array([[0, 0], [1, 0], [1, 0], [1, 1]])
+    found = class_thresholds(table(tmp_path, one_hot(predicted), [0, 0], BLUR), "blur")
+    assert found.values.tolist() == [1]
+
+
 def test_class_thresholds_that_are_not_reached(tmp_path):
     predicted = np.array([[0, 0, 1, 1, 2, 3]] + [[0, 0, 1, 0, 0, 3]] * 3)
     made = table(tmp_path, one_hot(predicted), [0, 0, 1, 1, 2, 0], BLUR)
     found = class_thresholds(made, "blur")
-    assert found.values.tolist() == [4, 4, 0.5]
-    assert found.reached.tolist() == [False, False, True]
+    assert found.values.tolist() == [4, 1, 0.5]  # of two, one flips, at 1: that is half of them
+    assert found.reached.tolist() == [False, True, True]
     assert found.estimate(0).reason == "the interval reaches beyond what was screened"
     assert found.estimate(2).reason == "one image has no spread"
 
