@@ -1,5 +1,6 @@
 """Where the numbers of each chapter came from, and what a re-run may expect."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -92,6 +93,8 @@ def _failure(error: Mapping[str, Any]) -> str:
 def _origin(notebook: str, chapter: Mapping[str, Any]) -> list[str]:
     """Return tables of a chapter's settings, and of the pieces that its numbers came from."""
     kept, pieces = chapter["provenance"], chapter["runs"].values()
+    measured = [m for m in chapter["measurements"].values() if m["n"]]
+    made = Counter(name for m in measured for name in set(m["runs"]))
     packages = sorted({p for piece in pieces for p in piece["packages"].items()})
     parameters = kept["parameters"]
     facts = {
@@ -109,9 +112,10 @@ def _origin(notebook: str, chapter: Mapping[str, Any]) -> list[str]:
     lines += [line for fact in facts.items() if fact[1] for line in row(fact)]
     lines += [":::", "", f":::{{dropdown}} Its {len(parameters)} parameters", ""]
     lines += [", ".join(f"`{name} = {value!r}`" for name, value in parameters.items()), ":::", ""]
-    lines += ["| started | minutes | peak memory | data | device | commit |", "|---" * 6 + "|"]
-    for piece in pieces:
-        cells = [piece["started"][:16].replace("T", " "), *_cost(piece)]
+    lines += ["| started | measurements | minutes | peak memory | data | device | commit |"]
+    lines += ["|---" * 7 + "|"]
+    for name, piece in chapter["runs"].items():
+        cells = [piece["started"][:16].replace("T", " "), str(made[name]), *_cost(piece)]
         cells += [data_of(piece), piece["device"], piece["commit"] or "unknown"]
         lines.append("| " + " | ".join(map(escape, cells)) + " |")
     return [*lines, ""]
