@@ -101,11 +101,6 @@ class Schedule:
         return self.learning_rate * min(1.0, left / (self.decay * self.steps or 1))
 
 
-def signed(images: Tensor) -> Tensor:
-    """Return images of 0..255, uint8, with pixels in [-1, 1], float32."""
-    return (images - 127.5) / 127.5
-
-
 def networks(
     task: Rotation | Shift,
     design: Design,

@@ -58,12 +58,6 @@ class Affine(_Parts):
     down: Tensor
     mirrored: Tensor
 
-    @property
-    def anisotropy(self) -> Tensor:
-        """Larger singular value over smaller, `[...]`: 1 where directions are treated alike."""
-        half = self._stretching().diagonal(dim1=-2, dim2=-1).sum(-1) / 2  # of s + 1 / s
-        return (half + (half.square() - 1).clamp(min=0).sqrt()).square()
-
     def matrix(self) -> Tensor:
         """Return the map that these are the parts of, `[..., 2, 3]`; places are -1 to 1."""
         linear = _turn(-self.rotation.deg2rad()) @ self._stretching()

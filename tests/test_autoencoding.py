@@ -10,7 +10,7 @@ from torch.nn.functional import mse_loss
 
 from invnb import autoencoding as module
 from invnb.autoencoders import Autoencoder, Critic, Rotation, Shift
-from invnb.autoencoding import Design, RMSProp, Schedule, load, networks, signed, train
+from invnb.autoencoding import Design, RMSProp, Schedule, load, networks, train
 from invnb.errors import InvnbError
 from invnb.transforming import Split
 
@@ -246,11 +246,6 @@ def test_the_sources_schedule():
 def test_the_rate_falls_at_the_end():
     rates = [Schedule(steps=10, decay=0.4).rate(step) * 1e3 for step in range(10)]
     assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
-
-
-def test_signed_worked():
-    found = signed(torch.tensor([0, 255, 51], dtype=torch.uint8))
-    torch.testing.assert_close(found, torch.tensor([-1.0, 1.0, -0.6]))
 
 
 def test_trained_once(tmp_path, monkeypatch):
