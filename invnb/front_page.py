@@ -39,7 +39,7 @@ def which_run(name: str, this: Run) -> str:
         pieces = chapter["runs"].values()
         line = f"- [{titles[notebook]}](../notebooks/{notebook}.ipynb): "
         line += f"profile `{chapter['profile']}`, "
-        line += escape(", ".join(sorted(map(data_of, pieces))))
+        line += escape(", ".join(sorted(set(map(data_of, pieces)))))
         if stale(notebook, chapter):
             line += "; **stale**: numbers of [older code](status.md)"
         if any((piece["data"] or {}).get("source") == EMBEDDED for piece in pieces):

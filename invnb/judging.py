@@ -77,7 +77,7 @@ class Judge(nn.Module):
 def train_judge(
     images: Tensor, labels: Tensor, *, seed: int, steps: int = 3000, batch_size: int = 128
 ) -> Trained:
-    """Train a judge on digits, half of them softened, and as many broken ones.
+    """Train a judge on digits, two thirds of them softened, and as many broken ones.
 
     Args:
         images: `[N, 28, 28]`, 0..1.

@@ -247,6 +247,15 @@ def test_status_page_says_where_numbers_came_from(built):
     assert "1.5" in text  # minutes
 
 
+def test_data_of_several_pieces_are_named_once(results):
+    run(results, "mine")
+    this = book.read_run(results / "mine")
+    chapter = this[fake_run.NAME]
+    chapter["runs"]["r2"] = chapter["runs"]["r1"]
+    named = status_page.data_of(chapter["runs"]["r1"])
+    assert front_page.which_run("mine", this).count(markup.escape(named)) == 1
+
+
 def test_status_page_counts_what_each_piece_measured(results):
     run(results, "mine")
     this = book.read_run(results / "mine")

@@ -48,6 +48,14 @@ def test_layers_learn_to_reconstruct_their_inputs(images):
     assert not encoder.training
 
 
+def test_the_deepest_layer_learns_to_reconstruct_an_input_that_stays_as_it_is(images):
+    encoder = seeded(lambda: PredCaps(Rules(winners=2)), 0)
+    encoder.layers[:2].requires_grad_(False)
+    before = encoder.losses(images[0])[2].item()
+    train_locally(encoder, images[0], Course(30, 16, 3e-3), seed=0)
+    assert encoder.losses(images[0])[2].item() < before
+
+
 def test_through_training_moves_all_layers(images):
     encoder, head = seeded(lambda: (ConvEncoder(16), classifier(16)), 0)
     start = [p.clone() for p in encoder.parameters()]

@@ -102,8 +102,9 @@ def test_outputs_are_scaled_to_a_unit_total():
         assert torch.allclose(totals, torch.ones(()), atol=1e-3)
 
 
-def test_scaling_is_a_zero_sum_game():
-    layer = made().layers[1]
+@pytest.mark.parametrize("scaling", ["position", "layer"])
+def test_scaling_is_a_zero_sum_game(scaling):
+    layer = made(scaling=scaling).layers[1]
     outputs = torch.rand(1, 256, 5, 5, generator=torch.Generator().manual_seed(0))
     more = outputs.clone()
     more[:, :16] *= 2
