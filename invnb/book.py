@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from invnb import figures, glue, pages, paths, rejudged, status_page, vendor
+from invnb import beside, figures, glue, pages, paths, rejudged, status_page, vendor
 from invnb import results as results_files
 from invnb.errors import InvnbError
 from invnb.pages import REFERENCE
@@ -49,7 +49,7 @@ def build(
     run = choose_run(run, results)
     stage = out / "stage"
     shutil.rmtree(stage, ignore_errors=True)
-    shown = _lay_out(stage, chapters(run, results), sweeps(results))
+    shown = _lay_out(stage, chapters(run, results), results / REFERENCE, sweeps(results))
     shutil.copytree(vendor.install(paths.BOOK / "package.json", out / "vendor"), stage / "vendor")
     reference, this = read_run(results / REFERENCE), read_run(results / run)
     pages.write(stage / "generated", run, reference, this, shown)
@@ -117,7 +117,7 @@ def _started(run: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _lay_out(
-    stage: Path, notebooks: Mapping[str, Path], reports: Mapping[str, Path]
+    stage: Path, notebooks: Mapping[str, Path], reference: Path, reports: Mapping[str, Path]
 ) -> list[figures.Shown]:
     """Fill `stage` with settings, prose, table of contents, executed chapters and reports.
 
@@ -132,10 +132,7 @@ def _lay_out(
     for name, executed in notebooks.items():
         if not executed.exists():
             raise InvnbError(f"{executed} is missing beside its result: run it again with --force.")
-        try:
-            chapter = glue.once(nbformat.read(executed, as_version=4))
-        except Exception as error:  # nbformat has no common one for what is no notebook
-            raise InvnbError(f"{executed} cannot be read: run it again with --force.") from error
+        chapter = glue.once(_read(executed))
         glue.leave_out_unseen(chapter)
         glue.keep_together(chapter)
         result = results_files.read(executed.with_suffix(".json"))
@@ -143,6 +140,11 @@ def _lay_out(
         source = paths.NOTEBOOKS / f"{name}.ipynb"
         now = nbformat.read(source, as_version=4) if source.exists() else chapter
         shown += figures.mark(name, chapter, now)
+        if (other := reference / executed.name) != executed and other.exists():
+            before = _read(other)
+            glue.keep_together(before)
+            figures.mark(name, before, now)
+            beside.put(chapter, before)
         figures.link_claims(chapter, result["claims"])
         compact = json.dumps(chapter, ensure_ascii=False, separators=(",", ":"))
         (stage / "notebooks" / f"{name}.ipynb").write_text(compact, encoding="utf-8")
@@ -152,6 +154,13 @@ def _lay_out(
     kept = contents(yaml.safe_load(toc.read_text(encoding="utf-8")), notebooks, list(reports))
     toc.write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
     return shown
+
+
+def _read(executed: Path) -> nbformat.NotebookNode:
+    try:
+        return nbformat.read(executed, as_version=4)
+    except Exception as error:  # nbformat has no common one for what is no notebook
+        raise InvnbError(f"{executed} cannot be read: run it again with --force.") from error
 
 
 def contents(

@@ -103,8 +103,8 @@ def mark(name: str, chapter: NotebookNode, source: NotebookNode) -> list[Shown]:
         if KEY not in cell.metadata:
             continue
         figure = _figure(name, cell.metadata)
-        pictures = [o for o in cell.outputs if _picture(o)]
-        tables = [o for o in cell.outputs if o.get("data", {}).get(TABLE, "").startswith("|")]
+        pictures = [o for o in cell.outputs if is_picture(o)]
+        tables = [o for o in cell.outputs if is_table(o)]
         if len(pictures) == 1:
             about = {"figure": {"name": figure.id, "caption": figure.caption}}
             cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | about
@@ -127,14 +127,23 @@ def link_claims(chapter: NotebookNode, claims: Collection[str]) -> None:
     """
     for cell in chapter.cells:
         for output in cell.get("outputs", []):
-            table = output.get("data", {}).get(TABLE, "")
-            if table.startswith("|"):
+            if is_table(output):
                 output.data[TABLE] = ROW_OF_CLAIM.sub(
                     lambda row: (
                         f"| [{row[1]}](#{row[1].lower()}) |" if row[1] in claims else row[0]
                     ),
-                    table,
+                    output.data[TABLE],
                 )
+
+
+def is_table(output: Mapping[str, Any]) -> bool:
+    """Return whether an output is a table in Markdown."""
+    return output.get("data", {}).get(TABLE, "").startswith("|")
+
+
+def is_picture(output: Mapping[str, Any]) -> bool:
+    """Return whether an output is a picture."""
+    return _kind(output) is not None
 
 
 def _figure(notebook: str, metadata: Mapping[str, Any]) -> Figure:
@@ -143,14 +152,14 @@ def _figure(notebook: str, metadata: Mapping[str, Any]) -> Figure:
     return Figure(notebook=notebook, alt=alt, **told | {"claims": tuple(told["claims"])})
 
 
-def _picture(output: Mapping[str, Any]) -> str | None:
-    """Return the MIME type of an output's picture."""
+def _kind(output: Mapping[str, Any]) -> str | None:
+    """Return the MIME type of an output's picture, None where it has none."""
     return next((kind for kind in PICTURES if kind in output.get("data", {})), None)
 
 
 def _content(output: Mapping[str, Any]) -> tuple[str, bytes]:
     """Return suffix and bytes of an output's picture."""
-    kind = _picture(output)
+    kind = _kind(output)
     text = "".join(output["data"][kind])
     if kind == "image/png":
         return PICTURES[kind], base64.b64decode(text)
