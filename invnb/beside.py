@@ -11,8 +11,8 @@ from nbformat.v4 import new_output
 
 from invnb.figures import KEY, TABLE, is_picture, is_table
 
-FOLDED = ":::{{dropdown}} {title}, in the reference run\n\n{tables}\n\n:::"
-INSTEAD = "*{title}, in the reference run:*"
+FOLDED = ":::{{dropdown}} {title}, in the reference run's chapter\n\n{tables}\n\n:::"
+INSTEAD = "*{title}, in the reference run's chapter:*"
 
 
 def put(chapter: NotebookNode, reference: NotebookNode) -> None:

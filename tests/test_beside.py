@@ -30,7 +30,7 @@ def texts(notebook):
 def test_a_table_of_the_reference_run_is_folded_below_this_runs():
     found = chapter(markdown(CAPTION), markdown(OURS))
     beside.put(found, chapter(markdown(CAPTION), markdown(THEIRS)))
-    folded = f":::{{dropdown}} A title, in the reference run\n\n{THEIRS}\n\n:::"
+    folded = f":::{{dropdown}} A title, in the reference run's chapter\n\n{THEIRS}\n\n:::"
     assert texts(found) == [CAPTION, OURS, folded]
 
 
@@ -44,7 +44,7 @@ def test_a_table_that_this_run_lacks_is_there_from_the_reference_run():
 def test_a_figure_that_this_run_lacks_is_there_from_the_reference_run():
     found, theirs = chapter(markdown("Not in this run.")), chapter(picture())
     beside.put(found, theirs)
-    assert texts(found) == ["Not in this run.", "*A title, in the reference run:*", None]
+    assert texts(found) == ["Not in this run.", "*A title, in the reference run's chapter:*", None]
     assert found.cells[0].outputs[2] == picture()
     assert len(theirs.cells[0].outputs) == 1
 
